@@ -1,0 +1,146 @@
+"""Runs suites and counts. `./dev test` comes here; docs/testing.md describes the rules.
+
+A suite is a program in test/suites/ that prints, among lines of its own, one line per test:
+
+    ok NAME
+    FAIL NAME (why)
+    SKIP NAME (why)
+
+A test that cannot run says SKIP and why. With CI=true a skip that test/allowed-skips does not list is
+a failure. A suite that ends non-zero without saying FAIL counts as one failure. The last line printed
+is "N passed, N failed, N skipped".
+"""
+import fnmatch
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LINE = re.compile(r"^(ok|FAIL|SKIP) (\S.*?)(?: \((.*)\))?$")
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    what: str
+    packages: str  # a group of `./dev install`
+    needs: str = ""  # the file without which the suite is not there yet
+    long_only: bool = False  # in `./dev test all` only
+    limit_s: int = 600  # a suite that hangs is ended and failed
+    long_limit_s: int = 3600
+
+
+# The one list of suites, in the order they run.
+SUITES = [
+    Suite("lint", "format, includes by rank, system calls, READMEs", "lint"),
+    Suite("door", "./dev and the README say the same", "lint"),
+    Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
+    Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
+]
+
+
+def present(suite):
+    return (ROOT / "test/suites" / suite.name).exists() and (not suite.needs or (ROOT / suite.needs).exists())
+
+
+class Tally:
+    def __init__(self):
+        self.counts = {"ok": 0, "FAIL": 0, "SKIP": 0}
+        self.bad = []
+        self.skips = []
+        self.ci = os.environ.get("CI") == "true"
+        listed = (ROOT / "test/allowed-skips").read_text().splitlines()
+        self.allowed = [line.split("#")[0].strip() for line in listed if line.split("#")[0].strip()]
+
+    def add(self, suite, verdict, name, why):
+        full = f"{suite}: {name}"
+        if verdict == "SKIP":
+            self.skips.append(f"{full} ({why})")
+            if self.ci and not any(fnmatch.fnmatchcase(full, pattern) for pattern in self.allowed):
+                verdict, why = "FAIL", f"skipped: {why}; test/allowed-skips does not list it"
+        self.counts[verdict] += 1
+        if verdict == "FAIL":
+            self.bad.append(f"FAIL {full} ({why})" if why else f"FAIL {full}")
+
+
+def run_suite(suite, args, tally, long):
+    print(f"== {suite.name}: {suite.what}", flush=True)
+    subprocess.run([ROOT / "dev", "install", suite.packages], check=True, stdin=subprocess.DEVNULL)
+    environ = dict(os.environ, TEST_LONG="1" if long else "")
+    limit_s = suite.long_limit_s if long else suite.limit_s
+    started = time.monotonic()
+    process = subprocess.Popen([ROOT / "test/suites" / suite.name, *args], cwd=ROOT, env=environ, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, errors="replace",
+                               start_new_session=True)
+
+    def too_long(*_):
+        os.killpg(process.pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(limit_s)
+    failed = False
+    try:
+        for line in process.stdout:
+            line = line.rstrip("\n")
+            print(line, flush=True)
+            found = LINE.match(line)
+            if found:
+                failed |= found[1] == "FAIL"
+                tally.add(suite.name, found[1], found[2], found[3] or "")
+        status = process.wait()
+    finally:
+        signal.alarm(0)
+        # Whatever the suite has started and left goes with it.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    took_s = time.monotonic() - started
+    if status != 0 and not failed:
+        why = f"ran over {limit_s} s" if took_s >= limit_s else f"exit status {status}"
+        tally.add(suite.name, "FAIL", "the suite itself", why)
+    print(f"-- {suite.name}: {took_s:.0f} s", flush=True)
+
+
+def main(argv):
+    suites = [suite for suite in SUITES if present(suite)]
+    if "--list" in argv:
+        for suite in suites:
+            print(f"{suite.name:14} {suite.what}{' (only in all)' if suite.long_only else ''}")
+        return 0
+    cut = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    names, args = argv[:cut], argv[cut:]
+    long = names == ["all"]
+    if not names or long:
+        chosen = [suite for suite in suites if long or not suite.long_only]
+    else:
+        known = {suite.name: suite for suite in suites}
+        for name in names:
+            if name not in known:
+                print(f"no such suite: {name}; there are: {' '.join(known)}", file=sys.stderr)
+                return 2
+        chosen = [known[name] for name in names]
+    if args and len(chosen) != 1:
+        print("options belong to one suite: name it", file=sys.stderr)
+        return 2
+    tally = Tally()
+    for suite in chosen:
+        run_suite(suite, args, tally, long)
+    if tally.skips or tally.bad:
+        print("==")
+    for line in tally.skips:
+        print(f"skipped {line}")
+    for line in tally.bad:
+        print(line)
+    counts = tally.counts
+    print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['SKIP']} skipped", flush=True)
+    return 1 if counts["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
