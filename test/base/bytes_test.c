@@ -8,7 +8,8 @@
 static void varints_round_trip(void **state)
 {
     (void)state;
-    const int64_t values[] = {0, 1, -1, 63, 64, -64, -65, 300, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    const int64_t values[] = {0,   1,   -1,        63,        64,        -64,
+                              -65, 300, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         struct writer writer = {0};
         write_varlong(&writer, values[i]);

@@ -42,7 +42,9 @@ for program in programs:
     elif not passed and not skipped:
         print(f"FAIL {name} (it ran no test)")
         status = 1
-if not programs:
+if not programs and "--suite" in args:
+    print("no unit test is marked so yet")
+elif not programs:
     print(f"FAIL {kind} (no test was found)")
     status = 1
 sys.exit(status)
