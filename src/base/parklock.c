@@ -1,0 +1,40 @@
+#include "base/parklock.h"
+
+void parklock_init(struct parklock *lock)
+{
+    pthread_mutex_init(&lock->mutex, NULL);
+    lock->taken = false;
+    list_init(&lock->waiters);
+}
+
+void parklock_close(struct parklock *lock)
+{
+    must(list_empty(&lock->waiters));
+    pthread_mutex_destroy(&lock->mutex);
+}
+
+bool parklock_try(struct parklock *lock, struct park_waiter *waiter)
+{
+    pthread_mutex_lock(&lock->mutex);
+    bool got = !lock->taken;
+    if (got)
+        lock->taken = true;
+    else if (waiter)
+        list_push_back(&lock->waiters, &waiter->link);
+    pthread_mutex_unlock(&lock->mutex);
+    return got;
+}
+
+void parklock_release(struct parklock *lock)
+{
+    pthread_mutex_lock(&lock->mutex);
+    must(lock->taken);
+    struct list *first = list_pop(&lock->waiters);
+    if (first) {
+        struct park_waiter *waiter = container_of(first, struct park_waiter, link);
+        waiter->fire(waiter);
+    } else {
+        lock->taken = false;
+    }
+    pthread_mutex_unlock(&lock->mutex);
+}

@@ -1,0 +1,35 @@
+/* A lock on which nobody sleeps: who finds it taken parks and is handed the lock in FIFO order.
+ *
+ * For locks that are held across page-cache writes (ARCHITECTURE.md, "Locks"). Any thread. */
+#ifndef JACKDAW_BASE_PARKLOCK_H
+#define JACKDAW_BASE_PARKLOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+
+struct park_waiter {
+    struct list link;
+    /* Called with the lock handed over to this waiter, from the releasing thread and under the
+     * parklock's own mutex: may only queue the owner's "look again". */
+    void (*fire)(struct park_waiter *waiter);
+};
+
+struct parklock {
+    pthread_mutex_t mutex; /* held for a few instructions */
+    bool taken;
+    struct list waiters;
+};
+
+void parklock_init(struct parklock *lock);
+void parklock_close(struct parklock *lock);
+
+/* True: the caller holds it now. False: the waiter is queued and will be handed the lock; with
+ * waiter NULL nothing is queued. */
+bool parklock_try(struct parklock *lock, struct park_waiter *waiter);
+
+/* Hand over to the first waiter, or free the lock. */
+void parklock_release(struct parklock *lock);
+
+#endif
