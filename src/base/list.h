@@ -55,12 +55,12 @@ static inline struct list *list_pop(struct list *list)
 
 #define list_first(list, type, member) container_of((list)->next, type, member)
 
-#define list_for_each(pos, list)                                                                   \
-    for (struct list *pos = (list)->next; pos != (list); pos = pos->next)
+#define list_for_each(pos, head)                                                                   \
+    for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 
 /* As list_for_each; the current node may be removed in the body. */
-#define list_for_each_safe(pos, list)                                                              \
-    for (struct list *pos = (list)->next, *pos##_next = pos->next; pos != (list);                  \
+#define list_for_each_safe(pos, head)                                                              \
+    for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                  \
          pos = pos##_next, pos##_next = pos->next)
 
 #endif

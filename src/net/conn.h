@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/errors.h"
 #include "base/say.h"
 #include "os/loop.h"
 #include "os/pool.h"
@@ -128,17 +129,19 @@ struct conn {
     int32_t inflight;
     int64_t active_ns;
     int64_t progress_ns;
-    int64_t output_bytes;   /* of ready exchanges, not yet sent */
-    struct buf *in;         /* bytes read and not delivered, from a frame's size on */
-    uint32_t in_at;         /* how much of `in` was delivered */
+    int64_t output_bytes; /* of ready exchanges, not yet sent */
+    struct buf *frame;    /* the frame under way: size bytes of it have arrived */
+    uint32_t frame_size;  /* bytes it will have */
+    struct buf *pending;  /* raw bytes read and not yet parsed, from pending_at on */
+    uint32_t pending_at;
     int64_t muted_until_ns; /* throttled: nothing is delivered before */
     struct loop_timer unmute;
-    bool connecting, closed, blocked /* by may_deliver or limits */, eof, in_turn;
-    bool wants_out;
-    struct pool_job warm; /* reads a cold file range into the page cache */
-    bool warming;
+    struct loop_task again; /* more to parse than a turn allowed */
+    struct conn_warm *warm; /* a cold file range is being read */
     struct net_address peer;
     void *owner; /* the set's owner's state for this connection */
+    bool connecting, closed, blocked, starved, again_queued, wants_out;
+    bool in_turn; /* frames are being delivered: answers are sent at the end of it */
 };
 
 /* Take over an accepted socket. -errno: the socket is still the caller's. */
@@ -164,7 +167,8 @@ void exchange_begin(struct conn *conn, struct exchange *exchange,
  * be sent now when it is first in order. */
 void exchange_finish(struct exchange *exchange, struct out_piece *pieces, int32_t count);
 
-/* Send a frame that waits for no place in an order: requests of a client. The pieces are bufs. */
+/* Send a frame of our own, size included: requests of a client. Takes over the reference to it,
+ * also on failure (-ENOMEM, -ENOTCONN). */
 int conn_send(struct conn *conn, struct buf *frame);
 
 #endif

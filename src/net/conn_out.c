@@ -1,0 +1,286 @@
+/* Sending the answers of one connection in request order. */
+#include "net/conn_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TURN_WRITE_BYTES (1024 * 1024)
+#define SENDFILE_SLICE_BYTES (128 * 1024)
+#define WRITE_PARTS 64
+
+struct conn_warm {
+    struct pool_job job;
+    struct conn *conn;
+    struct env *env;
+    int file;
+    int64_t offset;
+    size_t size;
+    int result;
+};
+
+static void piece_drop(struct out_piece *piece)
+{
+    if (piece->release)
+        piece->release(piece->owner);
+    buf_unref(piece->buf);
+    piece->release = NULL;
+    piece->buf = NULL;
+}
+
+/* The exchange is over: sent, or dropped. */
+static void exchange_end(struct exchange *exchange)
+{
+    struct conn *conn = exchange->conn;
+    for (int32_t i = exchange->piece_at; i < exchange->piece_count; i++)
+        piece_drop(&exchange->pieces[i]);
+    exchange->piece_count = 0;
+    list_remove(&exchange->link);
+    conn->inflight--;
+    exchange->done(exchange);
+    if (conn->blocked && !conn->in_turn && !conn->closed)
+        conn_deliver(conn);
+    else
+        conn->blocked = false;
+    conn_unref(conn);
+}
+
+void conn_drop_answers(struct conn *conn)
+{
+    if (conn->warm) /* its job still reads the range; it comes back here */
+        return;
+    list_for_each_safe (pos, &conn->order) {
+        struct exchange *exchange = container_of(pos, struct exchange, link);
+        if (exchange->ready)
+            exchange_end(exchange);
+    }
+}
+
+static void warm_run(struct pool_job *job)
+{
+    struct conn_warm *warm = container_of(job, struct conn_warm, job);
+    uint8_t *sink = malloc(warm->size);
+    if (!sink) {
+        warm->result = -ENOMEM;
+        return;
+    }
+    ssize_t n = env_read(warm->env, warm->file, sink, warm->size, warm->offset);
+    warm->result = n < 0 ? (int)n : 0;
+    free(sink);
+}
+
+static void warm_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct conn_warm *warm = container_of(job, struct conn_warm, job);
+    struct conn *conn = warm->conn;
+    int result = warm->result;
+    conn->warm = NULL;
+    free(warm);
+    if (conn->closed) {
+        conn_drop_answers(conn);
+    } else if (result < 0) {
+        say_error(conn->set->say, "cannot read a log segment",
+                  kv_text("error", result_text(result)));
+        conn_close(conn, "log segment unreadable");
+    } else {
+        conn_flush(conn);
+        conn_watch(conn);
+    }
+    conn_unref(conn);
+}
+
+static void warm_start(struct conn *conn, const struct out_piece *piece, size_t size)
+{
+    struct conn_warm *warm = calloc(1, sizeof *warm);
+    if (!warm) {
+        conn_close(conn, "out of memory");
+        return;
+    }
+    *warm = (struct conn_warm){.conn = conn,
+                               .env = conn->set->loop->env,
+                               .file = piece->file,
+                               .offset = piece->offset,
+                               .size = size};
+    warm->job.run = warm_run;
+    warm->job.done = warm_done;
+    conn->warm = warm;
+    conn->refs++;
+    pool_submit(conn->set->loop, &warm->job);
+}
+
+/* Send one slice of a file range: bytes sent, 0 when it cannot go now, -errno when the connection
+ * is to be closed. */
+static ssize_t piece_send_file(struct conn *conn, struct out_piece *piece)
+{
+    struct env *env = conn->set->loop->env;
+    size_t slice = piece->size < SENDFILE_SLICE_BYTES ? (size_t)piece->size : SENDFILE_SLICE_BYTES;
+    if (piece->stale && piece->stale(piece))
+        return -ESTALE;
+    if (piece->maybe_cold) {
+        uint8_t last;
+        ssize_t n = env_read_nowait(env, piece->file, &last, 1, piece->offset + (int64_t)slice - 1);
+        if (n == -EAGAIN) {
+            warm_start(conn, piece, slice);
+            return 0;
+        }
+        if (n < 0)
+            return n;
+    }
+    ssize_t n = env->ops->sock_sendfile(env, conn->watch.sock, piece->file, piece->offset, slice);
+    if (n == 0)
+        return -ESTALE; /* the file ends before the range: it was cut */
+    if (n == -EAGAIN || n == -EINTR)
+        return 0;
+    return n;
+}
+
+/* Send memory pieces from the first exchange on, across exchanges, in one call. */
+static ssize_t conn_send_memory(struct conn *conn)
+{
+    struct iovec parts[WRITE_PARTS];
+    int count = 0;
+    bool more = false;
+    list_for_each (pos, &conn->order) {
+        struct exchange *exchange = container_of(pos, struct exchange, link);
+        if (!exchange->ready)
+            break;
+        int32_t i = exchange->piece_at;
+        for (; i < exchange->piece_count && count < WRITE_PARTS && exchange->pieces[i].buf; i++) {
+            const struct out_piece *piece = &exchange->pieces[i];
+            parts[count++] = (struct iovec){piece->buf->data + piece->offset, (size_t)piece->size};
+        }
+        if (i < exchange->piece_count) {
+            more = true; /* a file range follows, or more parts */
+            break;
+        }
+    }
+    struct env *env = conn->set->loop->env;
+    ssize_t n = env->ops->sock_write(env, conn->watch.sock, parts, count, more);
+    return n == -EAGAIN || n == -EINTR ? 0 : n;
+}
+
+/* Account for `n` sent bytes and end the exchanges that are wholly sent. */
+static void conn_sent(struct conn *conn, size_t n)
+{
+    conn->output_bytes -= (int64_t)n;
+    conn->set->bytes_out += (int64_t)n;
+    while (!list_empty(&conn->order)) {
+        struct exchange *first = list_first(&conn->order, struct exchange, link);
+        if (!first->ready)
+            return;
+        while (first->piece_at < first->piece_count) {
+            struct out_piece *piece = &first->pieces[first->piece_at];
+            size_t step = (uint64_t)piece->size < n ? (size_t)piece->size : n;
+            piece->offset += (int64_t)step;
+            piece->size -= (int64_t)step;
+            n -= step;
+            if (piece->size > 0)
+                return;
+            piece_drop(piece);
+            first->piece_at++;
+        }
+        bool was_in_turn = conn->in_turn;
+        conn->in_turn = true; /* delivery goes on after the whole flush */
+        exchange_end(first);
+        conn->in_turn = was_in_turn;
+        if (conn->closed)
+            return;
+    }
+}
+
+void conn_flush(struct conn *conn)
+{
+    if (conn->closed || conn->connecting || conn->in_turn || conn->warm)
+        return;
+    conn->refs++;
+    int64_t before = conn->set->bytes_out;
+    size_t left = TURN_WRITE_BYTES;
+    conn->wants_out = false;
+    bool had_inflight = conn->inflight > 0;
+    while (!conn->closed && !conn->warm && !list_empty(&conn->order)) {
+        struct exchange *first = list_first(&conn->order, struct exchange, link);
+        if (!first->ready)
+            break;
+        if (first->piece_at == first->piece_count) {
+            conn_sent(conn, 0);
+            continue;
+        }
+        if (left == 0) {
+            conn->wants_out = true;
+            break;
+        }
+        struct out_piece *piece = &first->pieces[first->piece_at];
+        ssize_t n = piece->buf ? conn_send_memory(conn) : piece_send_file(conn, piece);
+        if (n < 0) {
+            conn_close(conn, n == -ESTALE ? "log truncated under an answer" : result_text((int)n));
+            break;
+        }
+        if (n == 0) {
+            conn->wants_out = true;
+            break;
+        }
+        left -= (size_t)n < left ? (size_t)n : left;
+        conn_sent(conn, (size_t)n);
+    }
+    if (!conn->closed) {
+        if (conn->set->bytes_out != before || !conn->wants_out)
+            conn_progress(conn);
+        else
+            conn_stalled(conn);
+        conn_watch(conn);
+        /* Answers went out: frames that waited for that may be delivered now. */
+        if (had_inflight && (conn->pending || conn->frame) && !conn->starved)
+            conn_deliver_later(conn);
+    }
+    conn_unref(conn);
+}
+
+void exchange_begin(struct conn *conn, struct exchange *exchange,
+                    void (*done)(struct exchange *exchange))
+{
+    *exchange = (struct exchange){.conn = conn, .done = done};
+    list_push_back(&conn->order, &exchange->link);
+    conn->refs++;
+    conn->inflight++;
+}
+
+void exchange_finish(struct exchange *exchange, struct out_piece *pieces, int32_t count)
+{
+    struct conn *conn = exchange->conn;
+    must(!exchange->ready);
+    exchange->pieces = pieces;
+    exchange->piece_count = count;
+    exchange->ready = true;
+    if (conn->closed) {
+        exchange_end(exchange);
+        return;
+    }
+    for (int32_t i = 0; i < count; i++)
+        conn->output_bytes += pieces[i].size;
+    if (conn->order.next == &exchange->link)
+        conn_flush(conn);
+}
+
+/* A frame of our own that takes no answer's place. */
+struct sent_frame {
+    struct exchange exchange;
+    struct out_piece piece;
+};
+
+static void sent_frame_done(struct exchange *exchange)
+{
+    free(container_of(exchange, struct sent_frame, exchange));
+}
+
+int conn_send(struct conn *conn, struct buf *frame)
+{
+    struct sent_frame *sent = conn->closed ? NULL : calloc(1, sizeof *sent);
+    if (!sent) {
+        buf_unref(frame);
+        return conn->closed ? -ENOTCONN : -ENOMEM;
+    }
+    sent->piece = (struct out_piece){.buf = frame, .size = frame->size};
+    exchange_begin(conn, &sent->exchange, sent_frame_done);
+    exchange_finish(&sent->exchange, &sent->piece, 1);
+    return 0;
+}
