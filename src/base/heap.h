@@ -26,6 +26,9 @@ void heap_close(struct heap *heap);
 int heap_insert(struct heap *heap, struct heap_node *node, int64_t key);
 void heap_remove(struct heap *heap, struct heap_node *node);
 
+/* Give a node in the heap another key. Never fails. */
+void heap_move(struct heap *heap, struct heap_node *node, int64_t key);
+
 /* The node of the least key, or NULL. */
 struct heap_node *heap_first(const struct heap *heap);
 

@@ -5,8 +5,9 @@
  *
  * Rules (ARCHITECTURE.md, "Watermarks and waking"): a waiter carries the offset it needs and the
  * leader epoch it waits under. Under the mark's lock a fired waiter is unlinked and its `fire` is
- * called: that may only queue something (push a mailbox node), never look at the world. So after
- * watermark_cancel returned, `fire` is neither running nor going to run. A change of term fails all
+ * called: that may only queue something (loop_post_later), never look at the world. So after
+ * watermark_cancel returned, `fire` is neither running nor going to run. Sleeping loops are woken
+ * after the lock is dropped. A change of term fails all
  * waiters first; only then may the value go down. */
 #ifndef JACKDAW_BASE_WATERMARK_H
 #define JACKDAW_BASE_WATERMARK_H
@@ -17,13 +18,14 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/wakes.h"
 
 struct waiter {
     struct list link; /* self-linked when not waiting */
     int64_t offset;   /* fires when the value is >= this */
     bool failed;      /* fired because the term ended; read by the owner after it was fired */
-    /* Under the mark's lock: queue the owner's "look again". */
-    void (*fire)(struct waiter *waiter);
+    /* Under the mark's lock: queue the owner's "look again" with loop_post_later(…, wakes). */
+    void (*fire)(struct waiter *waiter, struct wakes *wakes);
 };
 
 struct watermark {
@@ -36,7 +38,7 @@ struct watermark {
 void watermark_init(struct watermark *mark, int64_t value, int32_t epoch);
 void watermark_close(struct watermark *mark); /* nobody may wait any more */
 
-void waiter_init(struct waiter *waiter, void (*fire)(struct waiter *waiter));
+void waiter_init(struct waiter *waiter, void (*fire)(struct waiter *waiter, struct wakes *wakes));
 
 static inline int64_t watermark_get(const struct watermark *mark)
 {
@@ -50,7 +52,8 @@ void watermark_advance(struct watermark *mark, int64_t value);
  * the epoch is not `epoch` (then waiter->failed is set): nothing was linked, evaluate again. */
 bool watermark_wait(struct watermark *mark, struct waiter *waiter, int64_t offset, int32_t epoch);
 
-/* After this the waiter is in no list and will not be fired. */
+/* After this the waiter is in no list and will not be fired. Waiters that do not wait are accepted;
+ * one that was fired before keeps `failed` as it is. */
 void watermark_cancel(struct watermark *mark, struct waiter *waiter);
 
 /* End the term: fire every waiter as failed, then take the new value, which may be lower, and

@@ -1,17 +1,19 @@
 /* An event loop: sockets, timers, a mailbox and a run queue, turned by one thread.
  *
- * All calls but loop_post and loop_wake belong to the loop's own thread. One turn: wait for
- * readiness (not longer than the next timer; not at all when work is queued), dispatch ready
- * sockets, then mailbox, then run queue, then due timers. Ready sockets are read before timers
- * fire, and when more than one second went by between two turns, `gap_ns` tells how much, so that
- * liveness deadlines can be moved by it. */
+ * All calls but loop_post, loop_post_later and loop_stop belong to the loop's own thread. One turn:
+ * wait for readiness (not longer than the next timer; not at all when work is queued), dispatch
+ * ready sockets, then mailbox, then run queue, then due timers. An idle loop does not wake.
+ *
+ * Ready sockets are read before timers fire. When the turn runs more than one second later than its
+ * earliest timer asked for, as after a paused process or a turn that took too long, `gap_ns` tells
+ * how much, so that liveness deadlines can be moved by it before they fire. */
 #ifndef JACKDAW_OS_LOOP_H
 #define JACKDAW_OS_LOOP_H
 
 #include <stdatomic.h>
 
 #include "base/heap.h"
-#include "base/list.h"
+#include "base/wakes.h"
 #include "os/env.h"
 
 struct loop;
@@ -28,12 +30,16 @@ struct loop_timer {
     void (*fire)(struct loop *loop, struct loop_timer *timer);
 };
 
-/* A socket that the loop watches, embedded in its owner. */
+/* A socket that the loop watches, embedded in its owner. `ready` may remove this and any other
+ * watch and free its owner: a removed watch is not called again, not even in the turn under way. */
 struct loop_sock {
     int sock;
     unsigned events; /* what is asked for now */
     void (*ready)(struct loop *loop, struct loop_sock *watch, unsigned events);
 };
+
+/* Ready sockets taken from the poller per turn. */
+#define LOOP_BATCH_MAX 128
 
 struct loop {
     struct env *env;
@@ -44,14 +50,17 @@ struct loop {
     _Atomic(struct loop_task *) mailbox; /* newest first */
     struct loop_task *run_first;         /* run queue, oldest first */
     struct loop_task **run_last;
-    _Atomic bool sleeping; /* the poller is (about to be) waiting */
+    _Atomic bool sleeping; /* the poller is (about to be) waiting; see loop.c */
     _Atomic bool stopping;
     int64_t now_ns; /* read once per turn */
-    int64_t gap_ns; /* time since the last turn above one second, else 0 */
-    void (*turn_begin)(
-        struct loop *loop);              /* hooks of the owner: epoch online/offline, publishing */
-    void (*turn_end)(struct loop *loop); /* just before the loop may sleep */
+    int64_t gap_ns; /* how late this turn is, above one second, else 0 */
+    /* Hooks of the owner, may be NULL: epoch online and offline, publishing. */
+    void (*turn_begin)(struct loop *loop); /* right after the wait, now_ns is set */
+    void (*turn_end)(struct loop *loop);   /* just before the loop may sleep */
     void *owner;
+    int batch_at; /* the events being dispatched: batch[batch_at … batch_count) are to come */
+    int batch_count;
+    struct env_poll_event batch[LOOP_BATCH_MAX];
 };
 
 /* Prepare, without starting a thread. 0 or -errno. */
@@ -60,7 +69,8 @@ int loop_init(struct loop *loop, struct env *env, int index);
 /* Start turning it on a thread (an actor in the simulator). */
 int loop_start(struct loop *loop, const char *name);
 
-/* Ask the loop to end after the turn under way (any thread); loop_join waits for it. */
+/* Ask the loop to end after the turn under way (any thread); loop_join waits for it. Tasks still
+ * queued are not run. loop_close frees what init took, after the join; timers are disarmed. */
 void loop_stop(struct loop *loop);
 void loop_join(struct loop *loop);
 void loop_close(struct loop *loop);
@@ -68,18 +78,24 @@ void loop_close(struct loop *loop);
 /* One turn by the caller's thread: used by tests and by loop_start. False when stopped. */
 bool loop_turn(struct loop *loop);
 
-/* Hand a task to the loop from any thread. A task may be in one mailbox at a time. */
+/* Hand a task to the loop from any thread. A task may be in one mailbox or run queue at a time; it
+ * is in none once its `run` was called. Tasks of one poster run in the order posted. */
 void loop_post(struct loop *loop, struct loop_task *task);
 
-/* Own thread: queue for this or the next turn, after the current handler. */
+/* The same under a lock: if the loop has to be woken, that is left to wakes_run. */
+void loop_post_later(struct loop *loop, struct loop_task *task, struct wakes *wakes);
+
+/* Own thread: queue for this or the next turn, after the current handler. A task that defers itself
+ * runs once per turn. */
 void loop_defer(struct loop *loop, struct loop_task *task);
 
 void loop_timer_init(struct loop_timer *timer,
                      void (*fire)(struct loop *loop, struct loop_timer *timer));
-/* Arm, or move when armed. */
+/* Arm, or move when armed. A due time that has passed fires in this or the next turn. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ns);
-void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer); /* unarmed: nothing */
 
+/* watch->sock and watch->ready are the caller's to set. Remove before the socket is closed. */
 int loop_sock_add(struct loop *loop, struct loop_sock *watch, unsigned events);
 int loop_sock_change(struct loop *loop, struct loop_sock *watch, unsigned events);
 void loop_sock_remove(struct loop *loop, struct loop_sock *watch);

@@ -1,0 +1,41 @@
+/* The env of a real node: Linux system calls.
+ *
+ * Threads made here block all signals, so that signals reach the thread that waits for them and a
+ * sendfile to a closed socket cannot raise SIGPIPE there; other writes use MSG_NOSIGNAL. A process
+ * that calls sock_sendfile from a thread of its own blocks or ignores SIGPIPE itself. */
+#ifndef JACKDAW_OS_LINUX_ENV_H
+#define JACKDAW_OS_LINUX_ENV_H
+
+#include "os/env.h"
+
+/* Most threads for blocking jobs when the options name no number. */
+#define LINUX_POOL_THREADS_DEFAULT 8
+#define LINUX_POOL_THREADS_MAX 64
+
+/* A pool thread without work ends after this time; the last one stays and waits without a timeout,
+ * so an idle process does not wake. */
+#define LINUX_POOL_IDLE_MS 2000
+
+struct linux_env_options {
+    int pool_threads;     /* most threads for jobs; 0: the default */
+    const char *log_path; /* lines are appended to this file; NULL: standard error */
+};
+
+/* `options` may be NULL. NULL with errno set on failure. */
+struct env *linux_env_create(const struct linux_env_options *options);
+
+/* All threads joined, all jobs finished. Sockets and files still open are left to the process. */
+void linux_env_destroy(struct env *env);
+
+/* Open log_path again, for log rotation. 0 or -errno, and then the old file stays in use. */
+int linux_env_reopen_log(struct env *env);
+
+/* Raise the limit of open files to the hard one; tells the limit in force. 0 or -errno. */
+int linux_raise_open_files(int64_t *ret_limit);
+
+/* Signals as a program's main thread wants them. Block SIGTERM, SIGINT and SIGHUP for this thread
+ * and those it starts, then wait until one comes: its number, or -errno. */
+void linux_signals_block(void);
+int linux_signals_wait(void);
+
+#endif
