@@ -105,11 +105,14 @@ void linux_pool_close(struct linux_pool *pool)
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     pthread_cond_broadcast(&pool->work);
-    pthread_mutex_unlock(&pool->lock);
     for (int i = 0; i < pool->threads_max; i++) {
-        if (pool->workers[i].state != WORKER_NONE)
+        bool started = pool->workers[i].state != WORKER_NONE;
+        pthread_mutex_unlock(&pool->lock);
+        if (started)
             pthread_join(pool->workers[i].thread, NULL);
+        pthread_mutex_lock(&pool->lock);
     }
+    pthread_mutex_unlock(&pool->lock);
     must(!pool->first);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
