@@ -123,6 +123,7 @@ struct record {
     struct bytes value;            /* data NULL: null */
     int32_t header_count;          /* magic 2 */
     struct record_header *headers; /* in the arena; NULL without arena or headers */
+    struct bytes body;             /* magic 2: key, value and headers as encoded, for copying */
 };
 
 /* Walks the records of one batch of any magic and codec.
@@ -136,10 +137,11 @@ struct record {
  * record, whichever is more, and `max_bytes` bounds that record (a larger one answers -EFBIG).
  * init answers 0, -EBADMSG (no such codec, negative count), -EFBIG or -ENOMEM. next answers 0,
  * -ENODATA at the end, -ENOMEM (the arena's limit too), -EFBIG, -EBADMSG for anything malformed:
- * lengths, varints, offsets that do not grow or pass the last one, fewer or more records than
- * record_count, bytes left over. The checksum is not looked at. `arena` may be NULL: headers are
- * then skipped (but checked). A record stays valid until the next call or close. close may follow
- * a failed init. `batch->data` must stay. */
+ * lengths, varints, fewer or more records than record_count, bytes left over; in magic 0 and 1 also
+ * offsets that do not grow. The checksum is not looked at, nor are the offsets of magic 2 (Kafka
+ * lets a client write any into an uncompressed batch, so its logs may hold any). `arena` may be
+ * NULL: headers are then skipped (but checked). A record stays valid until the next call or close.
+ * close may follow a failed init. `batch->data` must stay. */
 #define READER_WINDOW_BYTES (16 * 1024)
 
 struct record_reader {
@@ -194,6 +196,9 @@ void batch_builder_add(struct batch_builder *builder, int64_t timestamp, struct 
 void batch_builder_add_at(struct batch_builder *builder, int64_t offset_delta, int64_t timestamp,
                           struct bytes key, struct bytes value, const struct record_header *headers,
                           int32_t header_count);
+/* As above with key, value and headers as a record's `body` has them. */
+void batch_builder_add_body(struct batch_builder *builder, int64_t offset_delta, int64_t timestamp,
+                            struct bytes body);
 /* Bytes the batch will take at most without compression. */
 size_t batch_builder_size(const struct batch_builder *builder);
 /* Write header, compressed body and checksum to builder->out. 0; -ENOMEM; -EFBIG when the batch is

@@ -33,9 +33,9 @@ static void start(struct batch_builder *builder)
         builder->failed = true;
 }
 
-static int nullable_size(struct bytes bytes)
+static int64_t nullable_size(struct bytes bytes)
 {
-    return bytes.data ? varint_size(bytes.size) + bytes.size : 1;
+    return bytes.data ? (int64_t)varint_size(bytes.size) + bytes.size : 1;
 }
 
 static void write_nullable(struct writer *out, struct bytes bytes)
@@ -45,25 +45,23 @@ static void write_nullable(struct writer *out, struct bytes bytes)
         write_bytes(out, bytes.data, (size_t)bytes.size);
 }
 
-static int64_t record_size(int64_t timestamp_delta, int32_t offset_delta, struct bytes key,
-                           struct bytes value, const struct record_header *headers,
-                           int32_t header_count)
+static int64_t body_size(struct bytes key, struct bytes value, const struct record_header *headers,
+                         int32_t header_count)
 {
-    int64_t size = 1 + varlong_size(timestamp_delta) + varint_size(offset_delta);
-    size += (int64_t)nullable_size(key) + nullable_size(value) + varint_size(header_count);
+    int64_t size = nullable_size(key) + nullable_size(value) + varint_size(header_count);
     for (int32_t i = 0; i < header_count; i++)
         size += (int64_t)varint_size(headers[i].key.size) + headers[i].key.size +
                 nullable_size(headers[i].value);
     return size;
 }
 
-void batch_builder_add_at(struct batch_builder *builder, int64_t offset_delta, int64_t timestamp,
-                          struct bytes key, struct bytes value, const struct record_header *headers,
-                          int32_t header_count)
+/* Write what comes before a record's body. Returns where the body goes, or NULL and `failed`. */
+static struct writer *add_front(struct batch_builder *builder, int64_t offset_delta,
+                                int64_t timestamp, int64_t body_size)
 {
     must(offset_delta > builder->last_offset_delta);
     if (builder->failed)
-        return;
+        return NULL;
     if (builder->count == 0) {
         start(builder);
         if (!(builder->attributes & BATCH_DELETE_HORIZON))
@@ -75,16 +73,37 @@ void batch_builder_add_at(struct batch_builder *builder, int64_t offset_delta, i
 
     int64_t timestamp_delta = (int64_t)((uint64_t)timestamp - (uint64_t)builder->base_timestamp);
     int64_t size =
-        record_size(timestamp_delta, (int32_t)offset_delta, key, value, headers, header_count);
+        1 + varlong_size(timestamp_delta) + varint_size((int32_t)offset_delta) + body_size;
     if (offset_delta > INT32_MAX || size > BATCH_SIZE_MAX || builder->count == INT32_MAX) {
         builder->failed = true;
-        return;
+        return NULL;
     }
     struct writer *out = builder->compression == COMPRESSION_NONE ? &builder->out : &builder->body;
     write_varint(out, (int32_t)size);
     write_int8(out, 0);
     write_varlong(out, timestamp_delta);
     write_varint(out, (int32_t)offset_delta);
+    builder->last_offset_delta = offset_delta;
+    builder->count++;
+    return out;
+}
+
+void batch_builder_add_body(struct batch_builder *builder, int64_t offset_delta, int64_t timestamp,
+                            struct bytes body)
+{
+    struct writer *out = add_front(builder, offset_delta, timestamp, body.size);
+    if (out)
+        write_bytes(out, body.data, (size_t)body.size);
+}
+
+void batch_builder_add_at(struct batch_builder *builder, int64_t offset_delta, int64_t timestamp,
+                          struct bytes key, struct bytes value, const struct record_header *headers,
+                          int32_t header_count)
+{
+    struct writer *out =
+        add_front(builder, offset_delta, timestamp, body_size(key, value, headers, header_count));
+    if (!out)
+        return;
     write_nullable(out, key);
     write_nullable(out, value);
     write_varint(out, header_count);
@@ -93,8 +112,6 @@ void batch_builder_add_at(struct batch_builder *builder, int64_t offset_delta, i
         write_bytes(out, headers[i].key.data, (size_t)headers[i].key.size);
         write_nullable(out, headers[i].value);
     }
-    builder->last_offset_delta = offset_delta;
-    builder->count++;
 }
 
 void batch_builder_add(struct batch_builder *builder, int64_t timestamp, struct bytes key,

@@ -119,6 +119,7 @@ static int read_record(struct record_reader *reader, const uint8_t *at, const ui
     at = varlong_read(at, end, &timestamp_delta);
     if (!at || !(at = varint_read(at, end, &offset_delta)))
         return -EBADMSG;
+    record.body = (struct bytes){at, (int32_t)(end - at)};
     if (!(at = varint_skip_bytes(at, end, &size)))
         return -EBADMSG;
     record.key = bytes_before(at, size);
@@ -129,8 +130,6 @@ static int read_record(struct record_reader *reader, const uint8_t *at, const ui
     if (err < 0)
         return err;
 
-    if (offset_delta < 0 || offset_delta > batch->last_offset_delta)
-        return -EBADMSG;
     record.offset = batch->base_offset + offset_delta;
     record.timestamp = batch->attributes & BATCH_LOG_APPEND_TIME
                            ? batch->max_timestamp
@@ -301,7 +300,7 @@ int record_reader_next(struct record_reader *reader, struct arena *arena, struct
         err = next_v2(reader, arena, &record);
     if (err < 0)
         return err;
-    if (reader->index > 0 && record.offset <= reader->last_offset)
+    if (reader->batch.magic < 2 && reader->index > 0 && record.offset <= reader->last_offset)
         return -EBADMSG;
     reader->index++;
     reader->last_offset = record.offset;
