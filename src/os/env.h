@@ -165,6 +165,8 @@ struct env_ops {
                                        bool (*turn)(void *context), void *context);
     void (*thread_join)(struct env_thread *thread); /* waits for its end and frees it */
     void (*job_submit)(struct env *env, struct env_job *job);
+    /* Wait until no job is queued or under way, `finish` included. BLOCKING. */
+    void (*jobs_wait)(struct env *env);
     /* Set whether the calling thread may make BLOCKING calls; returns what was set before. */
     bool (*allow_blocking)(struct env *env, bool allow);
 

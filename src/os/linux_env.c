@@ -121,6 +121,12 @@ static void linux_job_submit(struct env *env, struct env_job *job)
     linux_pool_submit(&linux_env_of(env)->pool, job);
 }
 
+static void linux_jobs_wait(struct env *env)
+{
+    linux_check_blocking("jobs_wait");
+    linux_pool_wait(&linux_env_of(env)->pool);
+}
+
 /* One write per line, so that lines of several threads do not mix. A log that cannot be written is
  * nothing that could be logged. */
 static void linux_log_line(struct env *env, int level, const char *line, size_t size)
@@ -175,6 +181,7 @@ static const struct env_ops linux_ops = {
     .thread_start = linux_thread_start,
     .thread_join = linux_thread_join,
     .job_submit = linux_job_submit,
+    .jobs_wait = linux_jobs_wait,
     .allow_blocking = linux_allow_blocking,
     .log_line = linux_log_line,
 };

@@ -13,9 +13,11 @@
 struct linux_pool {
     pthread_mutex_t lock;
     pthread_cond_t work; /* a job came, or closing */
+    pthread_cond_t rest; /* no job is queued or running */
     struct env_job *first;
     struct env_job **last;
     int queued;
+    int running;
     int threads; /* running ones */
     int idle;    /* of these, waiting for work */
     int threads_max;
@@ -113,6 +115,7 @@ void linux_poller_wake(struct env_poller *poller);
 /* linux_pool.c */
 int linux_pool_init(struct linux_pool *pool, int threads_max);
 void linux_pool_close(struct linux_pool *pool);
+void linux_pool_wait(struct linux_pool *pool);
 void linux_pool_submit(struct linux_pool *pool, struct env_job *job);
 
 #endif

@@ -21,6 +21,7 @@ int linux_pool_init(struct linux_pool *pool, int threads_max)
     must(pthread_condattr_init(&attributes) == 0);
     must(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
     must(pthread_cond_init(&pool->work, &attributes) == 0);
+    must(pthread_cond_init(&pool->rest, NULL) == 0);
     pthread_condattr_destroy(&attributes);
     return 0;
 }
@@ -57,10 +58,14 @@ static void *pool_thread(void *context)
         if (!pool->first)
             pool->last = &pool->first;
         pool->queued--;
+        pool->running++;
         pthread_mutex_unlock(&pool->lock);
         job->run(job);
         job->finish(job);
         pthread_mutex_lock(&pool->lock);
+        pool->running--;
+        if (pool->running == 0 && !pool->first)
+            pthread_cond_broadcast(&pool->rest);
     }
     pool->threads--;
     worker->state = WORKER_ENDED;
@@ -100,6 +105,14 @@ void linux_pool_submit(struct linux_pool *pool, struct env_job *job)
     pthread_mutex_unlock(&pool->lock);
 }
 
+void linux_pool_wait(struct linux_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (pool->running > 0 || pool->first)
+        pthread_cond_wait(&pool->rest, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void linux_pool_close(struct linux_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
@@ -115,5 +128,6 @@ void linux_pool_close(struct linux_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     must(!pool->first);
     pthread_cond_destroy(&pool->work);
+    pthread_cond_destroy(&pool->rest);
     pthread_mutex_destroy(&pool->lock);
 }

@@ -45,6 +45,7 @@ void loop_close(struct loop *loop)
     if (!loop->poller)
         return;
     must(!loop->thread);
+    loop->env->ops->jobs_wait(loop->env);
     heap_close(&loop->timers);
     loop->env->ops->poller_destroy(loop->poller);
     loop->poller = NULL;
