@@ -30,8 +30,8 @@ struct api {
     const struct message_schema *response;
 };
 
-/* All APIs by key, removed ones included; keys are dense from 0 to API_COUNT - 1 but for gaps, whose
- * name is NULL. */
+/* All APIs by key, removed ones included; keys are dense from 0 to API_COUNT - 1 but for gaps,
+ * whose name is NULL. */
 extern const struct api api_table[];
 
 /* The row of this key, or NULL when there is none or it was removed. */

@@ -28,9 +28,9 @@
 
 struct message_schema;
 
-/* Record batches inside a message. Decoding sets data and size: a slice of the input. When encoding,
- * a non-NULL `external` means that `size` bytes which the sink knows how to send (a range of a file,
- * say) stand here; then data is ignored. */
+/* Record batches inside a message. Decoding sets data and size: a slice of the input. When
+ * encoding, a non-NULL `external` means that `size` bytes which the sink knows how to send (a range
+ * of a file, say) stand here; then data is ignored. */
 struct records {
     const uint8_t *data;
     int32_t size;
@@ -104,8 +104,9 @@ size_t message_arena_bound(const struct message_schema *schema, size_t size_byte
 /* Append the message. `sink` may be NULL when no records are external.
  *
  * 0; -ENOTSUP: no such version, or a field that the version lacks, and which may not be ignored, is
- * not at its default; -EINVAL: null where null is not allowed (a zeroed string is null), or a string
- * over 32,767 bytes; -ENOMEM: the writer failed. After an error the writer holds a torn message. */
+ * not at its default; -EINVAL: null where null is not allowed (a zeroed string is null), or a
+ * string over 32,767 bytes; -ENOMEM: the writer failed. After an error the writer holds a torn
+ * message. */
 int message_encode(const struct message_schema *schema, int16_t version, const void *message,
                    struct writer *writer, const struct message_sink *sink);
 
