@@ -17,4 +17,6 @@ struct decompressor {
     const struct codec *codec;
 };
 
+extern const struct codec codec_gzip, codec_snappy, codec_lz4, codec_zstd;
+
 #endif

@@ -8,7 +8,12 @@
 
 #define STEP_BYTES (16 * 1024)
 
-static const struct codec *const codecs[] = {NULL};
+static const struct codec *const codecs[] = {
+    [COMPRESSION_GZIP] = &codec_gzip,
+    [COMPRESSION_SNAPPY] = &codec_snappy,
+    [COMPRESSION_LZ4] = &codec_lz4,
+    [COMPRESSION_ZSTD] = &codec_zstd,
+};
 
 static const struct codec *codec_of(enum compression compression)
 {
