@@ -97,16 +97,31 @@ struct log_append_result {
     bool rolled;        /* a segment was closed: its flush and the retention check are due */
 };
 
-/* Append validated batches as leader: assign offsets and leader epoch in place, check producer
- * sequences (INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN_PRODUCER_ID per Kafka's
- * rules), roll the segment where Kafka would, write, update the indexes and the producer state, and
- * publish the end. All batches or none: after a short write or ENOSPC the file is cut back to the
- * published end and KAFKA_STORAGE_ERROR-like -ENOSPC is returned; any other write error is final
- * for the directory (-EIO and so on; the caller takes it offline). WRITER.
+struct log_append_params {
+    int32_t leader_epoch; /* written into the batches; with REPLICATION the replica's own */
+    enum log_origin origin;
+    int16_t transaction_version; /* of WriteTxnMarkers; 2: a marker must raise the producer epoch */
+};
+
+/* Append validated batches: assign offsets and leader epoch in place (not with REPLICATION), check
+ * producer epochs and sequences (INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER,
+ * INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED per Kafka's rules), roll the segment where
+ * Kafka would, write, update the indexes and the producer state, and publish the end. All batches
+ * or none: after a short write or a full disk the file is cut back to the published end and
+ * -ENOSPC (-EDQUOT, -EFBIG) is returned, which is retriable; any other negative result is final for
+ * the directory (-EIO and so on; the caller takes it offline). WRITER.
  *
- * Also answers RECORD_LIST_TOO_LARGE when the batches exceed segment.bytes. */
-int log_append(struct log *log, struct validated *records, int32_t leader_epoch,
-               enum log_origin origin, struct log_append_result *ret_result);
+ * Also answers RECORD_LIST_TOO_LARGE when the batches exceed segment.bytes, and with REPLICATION
+ * OFFSET_OUT_OF_RANGE when they start below the log end, INVALID_RECORD when offsets do not grow.
+ */
+int log_append(struct log *log, struct validated *records, const struct log_append_params *params,
+               struct log_append_result *ret_result);
+
+/* The whole batches at the front of `data` (from a leader, from the raft log), checksums checked,
+ * for log_append with REPLICATION or COORDINATOR. A cut batch at the end is left out. 0 (also for
+ * no batch at all), CORRUPT_MESSAGE, -ENOMEM. */
+int log_records_from(uint8_t *data, size_t size, struct arena *arena,
+                     struct validated *ret_records);
 
 /* Where a read ends: an offset and, when known, its place. */
 struct log_position {
@@ -115,24 +130,32 @@ struct log_position {
     int64_t position;     /* in bytes in that segment */
 };
 
-/* A range of whole or (at the end) cut batches in one segment file. Holds a reference to the file;
- * release with log_span_close. */
+/* A range of whole batches in one segment file. Holds a reference to the file; release with
+ * log_span_close. */
 struct log_span {
     struct file_ref *file; /* NULL when size is 0 */
     int64_t position;
     int32_t size;
-    struct log_position
-        next;             /* hint for the read that follows, valid when the span ends on a batch */
-    bool first_batch_cut; /* the first batch is larger than size */
+    struct log_position next; /* where the next read goes on: its offset and hint */
+    bool first_batch_cut;     /* size is 0 because the first batch is larger than max_bytes */
 };
 
-/* Find at most max_bytes from the batch that holds `offset` up to `bound` (exclusive; HW, LSO or
- * log end). `hint` may be the `next` of the last read: then no index is searched. min_one_batch
- * grows the span to the first batch even if larger than max_bytes. size 0 when offset == bound.
- * 0; OFFSET_OUT_OF_RANGE; -errno for a segment that cannot be opened. May read index blocks from
- * the page cache. */
-int log_read(struct log *log, int64_t offset, const struct log_position *hint, int32_t max_bytes,
-             bool min_one_batch, struct log_position bound, struct log_span *ret_span);
+struct log_read_params {
+    int64_t offset;
+    const struct log_position *hint; /* `next` of the last read or NULL */
+    struct log_position bound;       /* exclusive; HW, LSO or log end */
+    int32_t max_bytes;
+    bool min_one_batch; /* the first batch comes whole even if larger than max_bytes */
+    bool may_block;     /* false on a loop: -EAGAIN instead of waiting for the device */
+};
+
+/* Find the whole batches from the one that holds `offset` up to the bound. A hint whose offset is
+ * the one asked for saves the search; reading on to the bound then touches no file at all. A cut by
+ * max_bytes costs one look at the index. size 0 when offset >= bound.
+ *
+ * 0; OFFSET_OUT_OF_RANGE below the log start or above the log end; -EAGAIN: call again from a pool
+ * job with may_block; other -errno: the segment cannot be read. */
+int log_read(struct log *log, const struct log_read_params *params, struct log_span *ret_span);
 void log_span_close(struct log_span *span);
 
 /* Published state; any thread. */
@@ -141,8 +164,8 @@ int64_t log_end_offset(const struct log *log);
 int64_t log_start_offset(const struct log *log);
 int64_t log_size_bytes(const struct log *log);
 /* The place of an offset inside the log, so that a high watermark can be published as a position.
- */
-int log_locate(struct log *log, int64_t offset, struct log_position *ret_position);
+ * OFFSET_OUT_OF_RANGE outside [log start, log end]; -EAGAIN as log_read; -errno. */
+int log_locate(struct log *log, int64_t offset, bool may_block, struct log_position *ret_position);
 
 struct log_time_result {
     int64_t offset; /* -1: none */
@@ -160,9 +183,9 @@ int log_find_max_timestamp(struct log *log, int64_t end, struct log_time_result 
 /* Raise the log start offset (DeleteRecords, retention). OFFSET_OUT_OF_RANGE above `limit` (HW).
  * WRITER. */
 int log_raise_start(struct log *log, int64_t offset, int64_t limit);
-/* Detach segments that retention by time, size or log start gives up (never above `limit`), rename
- * them to .deleted; their files are removed by log_remove_deleted after file.delete.delay.ms.
- * Returns the number detached or -errno. WRITER. */
+/* Detach segments that retention by time, size or log start gives up (never above `limit`, the
+ * HW), rename them to .deleted; their files are removed by log_remove_deleted after
+ * file.delete.delay.ms. Returns the number detached or -errno. WRITER, BLOCKING. */
 int log_apply_retention(struct log *log, int64_t now_ms, int64_t limit);
 /* Close the active segment now if segment.ms (less jitter) has passed. WRITER. */
 int log_roll_if_due(struct log *log, int64_t now_ms);
@@ -177,7 +200,8 @@ int log_truncate_all(struct log *log, int64_t new_start);
 /* Bumped by every truncation: spans taken before it are stale. */
 uint32_t log_file_epoch(const struct log *log);
 
-/* Sync everything below the current end; afterwards log_recovery_point() is that end. BLOCKING. */
+/* Sync everything below the current end; afterwards log_recovery_point() is that end. Any one
+ * thread beside the writer. Every failure is final for the directory. BLOCKING. */
 int log_flush(struct log *log, int64_t *ret_synced_end);
 int64_t log_recovery_point(const struct log *log);
 
@@ -202,9 +226,14 @@ struct aborted_transaction {
     int64_t producer_id;
     int64_t first_offset;
 };
-/* Aborted transactions that overlap [from, to), into the arena. */
-int log_aborted_transactions(struct log *log, int64_t from, int64_t to, struct arena *arena,
-                             struct aborted_transaction **ret_items, int32_t *ret_count);
+/* Aborted transactions that overlap [from, to), into the arena; `to` is the `next` offset of the
+ * span to be answered. Logs that never saw an abort answer at once. -EAGAIN as log_read. */
+int log_aborted_transactions(struct log *log, int64_t from, int64_t to, bool may_block,
+                             struct arena *arena, struct aborted_transaction **ret_items,
+                             int32_t *ret_count);
+
+/* Whether this producer has a transaction open here under this epoch (KIP-890). WRITER. */
+bool log_has_open_transaction(const struct log *log, int64_t producer_id, int16_t producer_epoch);
 
 struct producer_view {
     int64_t producer_id;
@@ -214,7 +243,7 @@ struct producer_view {
     int32_t coordinator_epoch;
     int64_t current_txn_start_offset; /* -1: none */
 };
-/* DescribeProducers: all producers known, by id. WRITER (or a lock of its own inside). */
+/* DescribeProducers: all producers known, by id. WRITER. */
 int log_producers(struct log *log, struct arena *arena, struct producer_view **ret_items,
                   int32_t *ret_count);
 

@@ -8,10 +8,13 @@
 
 #include "base/arena.h"
 #include "base/uuid.h"
+#include "log/names.h"
 #include "os/env.h"
 
+#define CLUSTER_ID_SIZE 64 /* with the closing NUL */
+
 struct meta_properties {
-    char cluster_id[64]; /* NUL-terminated text, 22 characters as Kafka makes it */
+    char cluster_id[CLUSTER_ID_SIZE]; /* 22 characters as Kafka makes it */
     int32_t node_id;
     struct uuid directory_id;
 };
@@ -19,16 +22,21 @@ struct meta_properties {
 struct log_dir {
     struct env *env;
     char *path;
-    int lock_file;
+    int lock_file; /* -1: not open */
     struct meta_properties meta;
-    bool was_clean;       /* the clean-shutdown marker was there at open (it is removed then) */
+    bool was_clean;       /* the clean-shutdown marker was there at open */
     int64_t broker_epoch; /* from the marker, -1 unknown */
 };
 
 /* Take the .lock (-EWOULDBLOCK: another process holds it), read meta.properties (-ENOENT: not
- * formatted; -EBADMSG: malformed) and the marker. BLOCKING. */
+ * formatted; -EBADMSG: malformed or of another version) and the marker, which stays where it is
+ * until log_dir_unmark_clean. A directory without directory.id, as Kafka before 3.7 left it, is
+ * given one. BLOCKING. */
 int log_dir_open(struct env *env, const char *path, struct log_dir *ret_dir);
-void log_dir_close(struct log_dir *dir);
+void log_dir_close(struct log_dir *dir); /* a zeroed or failed one is accepted */
+
+/* meta.properties alone, without the lock: for tools. Same errors; directory_id may be zero. */
+int log_dir_read_meta(struct env *env, const char *path, struct meta_properties *ret_meta);
 
 /* Write meta.properties into an empty or new directory, durably. -ENOTEMPTY when something else is
  * in it. BLOCKING. */
@@ -37,7 +45,7 @@ int log_dir_format(struct env *env, const char *path, const struct meta_properti
 int log_dir_is_empty(struct env *env, const char *path, bool *ret_empty);
 
 /* Remove the marker (after open, before anything is written), or write it (last act of a clean
- * stop). */
+ * stop, after every log_close_clean). Durable on return. BLOCKING. */
 int log_dir_unmark_clean(struct log_dir *dir);
 int log_dir_mark_clean(struct log_dir *dir, int64_t broker_epoch);
 
@@ -51,8 +59,10 @@ struct checkpoint_entry {
 #define CHECKPOINT_HIGH_WATERMARK "replication-offset-checkpoint"
 #define CHECKPOINT_LOG_START "log-start-offset-checkpoint"
 #define CHECKPOINT_CLEANER "cleaner-offset-checkpoint"
+#define CHECKPOINT_BYTES_MAX (64 * 1024 * 1024)
 
-/* Missing or empty files give no entries; -EBADMSG for malformed ones. BLOCKING. */
+/* Entries in the file's order. Missing or empty files give none; -EBADMSG for malformed ones. The
+ * write is durable on return. BLOCKING. */
 int checkpoint_read(struct log_dir *dir, const char *name, struct arena *arena,
                     struct checkpoint_entry **ret_entries, int32_t *ret_count);
 int checkpoint_write(struct log_dir *dir, const char *name, const struct checkpoint_entry *entries,
@@ -63,10 +73,17 @@ struct partition_folder {
     struct str topic;
     int32_t partition;
     struct uuid topic_id; /* from partition.metadata; zero if there is none */
-    enum { FOLDER_LOG, FOLDER_DELETED, FOLDER_FUTURE, FOLDER_STRAY } kind;
+    enum folder_kind kind;
 };
-/* Every partition folder, by name. Other names are skipped. BLOCKING. */
+/* Every partition folder, by name, __cluster_metadata-0 included. Other names are skipped.
+ * BLOCKING. */
 int log_dir_list(struct log_dir *dir, struct arena *arena, struct partition_folder **ret_folders,
                  int32_t *ret_count);
+
+/* Rename a partition's folder to TOPIC-PARTITION.UNIQUE-delete, so that a crash cannot bring it
+ * back, and answer the new path; remove it later with env_remove_tree. An open log of it must be
+ * destroyed, not closed. -ENOENT when there is none (a partition never written to). */
+int log_dir_retire_folder(struct log_dir *dir, struct str topic, int32_t partition,
+                          char ret_path[LOG_PATH_MAX]);
 
 #endif
