@@ -9,7 +9,7 @@
 #include "protocol/walk.h"
 
 /* JSON as Kafka's generated converters lay it out: fields that the version has, tagged ones only if
- * they are not at their default; records as their size under "<name>SizeInBytes". */
+ * they are not at their default; records, unless null, as their size under "<name>SizeInBytes". */
 
 struct printer {
     struct writer *writer;
@@ -210,14 +210,16 @@ static void print_array(struct printer *printer, const struct field *field, cons
 }
 
 /* The name with its first letter in lower case. */
-static void print_name(struct printer *printer, const struct field *field)
+static void print_name(struct printer *printer, const struct field *field, const uint8_t *at)
 {
     const char *name = field_name(field);
     char first = name[0] >= 'A' && name[0] <= 'Z' ? (char)(name[0] + ('a' - 'A')) : name[0];
     print_text(printer, "\"");
     write_bytes(printer->writer, &first, 1);
     print_text(printer, name + 1);
-    print_text(printer, field->kind == FIELD_RECORDS ? "SizeInBytes\":" : "\":");
+    print_text(printer, field->kind == FIELD_RECORDS && !field_is_default(field, at)
+                            ? "SizeInBytes\":"
+                            : "\":");
 }
 
 static void print_struct(struct printer *printer, const struct struct_schema *schema,
@@ -236,7 +238,7 @@ static void print_struct(struct printer *printer, const struct struct_schema *sc
         if (!first)
             print_text(printer, ",");
         first = false;
-        print_name(printer, field);
+        print_name(printer, field, from);
         if (field->flags & FIELD_IS_ARRAY) {
             print_array(printer, field, from);
         } else if (field->flags & FIELD_IS_POINTER) {
