@@ -22,9 +22,9 @@ import org.apache.kafka.common.protocol.MessageUtil;
  * Compares our codec with Apache Kafka's classes over every message and version that the jars have.
  *
  * For each pair: Kafka fills a message and encodes it, ours decodes and encodes it again, and the bytes must be
- * the same; ours fills a message and Kafka does so with it. Beside that, the message is encoded at another
- * version (both must refuse, or write the same), unknown tagged fields are added (ours drops them), and the JSON
- * of both is compared.
+ * the same; ours fills a message and Kafka does so with it. Beside that, messages are encoded at other versions
+ * (both must refuse, or write the same), unknown tagged fields are added (ours drops them), and the JSON of both is
+ * compared.
  *
  * Usage: Differential JARS PEER SECONDS SEED. Exit code 1 on any difference, or if a pair or a field had no run.
  */
@@ -57,6 +57,7 @@ public final class Differential {
             long end = System.nanoTime() + Long.parseLong(args[2]) * 1_000_000_000L;
             test.round(Filler.Mode.FULL);
             test.round(Filler.Mode.DEFAULT);
+            test.singleFields();
             do
                 test.round(Filler.Mode.RANDOM);
             while (System.nanoTime() < end && test.failures == 0);
@@ -99,7 +100,8 @@ public final class Differential {
         fromKafka.add(schema.name + " " + version);
         values++;
         compareJson(schema, version, message, bytes, what);
-        compareAtOtherVersion(schema, version, bytes, what);
+        int other = schema.first + random.nextInt(schema.last - schema.first + 1);
+        compareAtVersion(schema, version, other, bytes, what);
         if (schema.flexible.contain(version)) {
             filler.addUnknownTags(schema, message, version);
             check(what + " with unknown tags", bytes, peer.recode(schema.name, version, encode(message, version)));
@@ -124,12 +126,42 @@ public final class Differential {
         values++;
     }
 
+    /**
+     * Each field alone, written at a version that has it, then encoded at every version: shows what is refused
+     * where a version lacks the field, and with which defaults a version's missing fields are read.
+     */
+    private void singleFields() throws Exception {
+        for (Schemas.Schema schema : schemas.values()) {
+            Set<String> done = new HashSet<>();
+            for (int version = schema.last; version >= schema.first; version--) {
+                Set<String> paths = new TreeSet<>();
+                Filler.expected(schema, version, paths);
+                for (String name : paths) {
+                    String path = name.substring(name.lastIndexOf(' ') + 1);
+                    // Once at the newest version that has the field, and once at the oldest version of all.
+                    if (!done.add(path) && version > schema.first)
+                        continue;
+                    singleField(schema, version, path, false);
+                    singleField(schema, version, path, true);
+                }
+            }
+        }
+    }
+
+    private void singleField(Schemas.Schema schema, int version, String path, boolean toNull) throws Exception {
+        Message message = schema.create();
+        filler.fillSingle(schema, message, version, path, toNull);
+        byte[] bytes = encode(message, version);
+        String what = schema.name + " " + version + " only " + path + (toNull ? " (null)" : "");
+        check(what, bytes, peer.recode(schema.name, version, bytes));
+        for (int other = schema.first; other <= schema.last; other++)
+            compareAtVersion(schema, version, other, bytes, what);
+        values++;
+    }
+
     /** The same message at another version: refused by both, or the same bytes. */
-    private void compareAtOtherVersion(Schemas.Schema schema, int version, byte[] bytes, String what)
+    private void compareAtVersion(Schemas.Schema schema, int version, int other, byte[] bytes, String what)
         throws Exception {
-        if (schema.first == schema.last)
-            return;
-        int other = schema.first + random.nextInt(schema.last - schema.first + 1);
         Peer.Answer answer = peer.recodeAt(schema.name, version, other, bytes);
         byte[] expected;
         try {

@@ -17,8 +17,8 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
 
 /** Fills Kafka's own message objects with values that a version can carry. */
 final class Filler {
-    /** As enum fill_mode of the peer. */
-    enum Mode { FULL, DEFAULT, RANDOM }
+    /** As enum fill_mode of the peer; SINGLE is ours: one field is set and what it stands in, the rest is default. */
+    enum Mode { FULL, DEFAULT, RANDOM, SINGLE }
 
     private static final long[] EDGES = {0, 1, -1, 127, 128, Byte.MIN_VALUE, Short.MAX_VALUE, Short.MIN_VALUE,
         Integer.MAX_VALUE, Integer.MIN_VALUE, Long.MAX_VALUE, Long.MIN_VALUE, 0xffffL, 0xffffffffL};
@@ -30,6 +30,8 @@ final class Filler {
     private final Random random;
     private String where;
     private Mode mode;
+    private String target;
+    private boolean targetNull;
     private int version;
     private int depth;
 
@@ -38,11 +40,27 @@ final class Filler {
     }
 
     void fill(Schemas.Schema schema, Message message, int atVersion, Mode inMode) throws Exception {
+        start(schema, inMode, atVersion);
+        fillStruct(schema.fields, message, "");
+    }
+
+    /**
+     * Set the field of this path ("Topics.Partitions.Index") to another value than its default, or to null if the
+     * version has it nullable, and no other.
+     */
+    void fillSingle(Schemas.Schema schema, Message message, int atVersion, String path, boolean toNull)
+        throws Exception {
+        start(schema, Mode.SINGLE, atVersion);
+        target = path;
+        targetNull = toNull;
+        fillStruct(schema.fields, message, "");
+    }
+
+    private void start(Schemas.Schema schema, Mode inMode, int atVersion) {
         where = schema.name + " " + atVersion + " ";
         mode = inMode;
         version = atVersion;
         depth = 0;
-        fillStruct(schema.fields, message, "");
     }
 
     /** Every field that fill must have covered, in the form of `covered`. */
@@ -68,9 +86,11 @@ final class Filler {
             java.lang.reflect.Field member = member(struct.getClass(), field.javaName());
             boolean nullable = field.nullable.contain(version);
             boolean defaultFits = !field.nullDefault() || nullable;
-            if (mode == Mode.DEFAULT && defaultFits || mode == Mode.RANDOM && defaultFits && random.nextInt(4) == 0)
+            boolean wanted = mode == Mode.SINGLE && (target + ".").startsWith(path + field.name + ".");
+            if (defaultFits && (mode == Mode.DEFAULT || mode == Mode.SINGLE && !wanted) || mode == Mode.RANDOM && defaultFits && random.nextInt(4) == 0)
                 continue;
-            if (mode == Mode.RANDOM && nullable && random.nextInt(4) == 0) {
+            boolean singleNull = mode == Mode.SINGLE && targetNull && target.equals(path + field.name);
+            if (nullable && (singleNull || mode == Mode.RANDOM && random.nextInt(4) == 0)) {
                 member.set(struct, null);
                 continue;
             }
@@ -85,10 +105,14 @@ final class Filler {
         Object value;
         do
             value = field.array ? array(field, member, path) : value(field, member.getType(), path);
-        while (mode == Mode.FULL && same(before, value));
+        while (same(before, value) && mustDiffer(field, path));
         member.set(struct, value);
         if (!same(before, value))
             covered.add(where + path);
+    }
+
+    private boolean mustDiffer(Schemas.Field field, String path) {
+        return mode == Mode.FULL || mode == Mode.SINGLE && target.equals(path) && field.struct == null;
     }
 
     private static boolean same(Object a, Object b) {
@@ -113,7 +137,7 @@ final class Filler {
         int count = random.nextInt(depth > 1 ? 3 : 5);
         if (field.struct == null && random.nextInt(32) == 0)
             count = 126 + random.nextInt(4);
-        if (count == 0 && mode == Mode.FULL)
+        if (count == 0 && (mode == Mode.FULL || mode == Mode.SINGLE))
             count = 1;
         boolean list = member.getType() == List.class;
         Collection items = list ? new ArrayList() : (Collection) member.getType().getConstructor().newInstance();
