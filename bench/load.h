@@ -1,0 +1,33 @@
+/* What the modes of bench/load share. */
+#ifndef JACKDAW_BENCH_LOAD_H
+#define JACKDAW_BENCH_LOAD_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+struct load_options {
+    struct sockaddr_in address;
+    const char *topic;
+    int partitions;
+    int partition; /* `first`: where the first record goes */
+    int connections;
+    int inflight;   /* most unanswered requests per connection */
+    double rate;    /* requests per second over all connections; 0: as fast as they are answered */
+    int64_t count;  /* requests */
+    int64_t warmup; /* the first of them, which are left out of the latencies */
+    int64_t bytes;  /* `fetch`: end after this many */
+    int size;       /* of a record's value */
+    int records;    /* per request */
+    int acks;
+    const char *log;    /* `first`: what the program prints goes here */
+    char *const *words; /* what follows the options */
+};
+
+/* Each runs to its end, prints one line of JSON and answers the exit status. */
+int load_produce(const struct load_options *options);
+int load_fetch(const struct load_options *options);
+int load_first(const struct load_options *options);
+int load_connections(const struct load_options *options);
+int load_topic(const struct load_options *options);
+
+#endif
