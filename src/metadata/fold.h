@@ -5,11 +5,13 @@
 #ifndef JACKDAW_METADATA_FOLD_H
 #define JACKDAW_METADATA_FOLD_H
 
+#include "base/arena.h"
 #include "metadata/image.h"
 #include "protocol/stored.h"
 
 struct image_builder {
-    struct image *image; /* changed in place; not yet seen by anybody */
+    struct image *image;  /* changed in place; not yet seen by anybody */
+    struct arena scratch; /* while one record is folded in */
 };
 
 /* Start from `base` (NULL: from nothing). */
@@ -23,7 +25,7 @@ void image_builder_reset(struct image_builder *builder, const struct image *base
  * not exist, say) changes nothing, and is counted in the answer: false. Unknown types are an error
  * of decoding, before this. The record is not kept: what is needed of it is copied. */
 bool image_apply(struct image_builder *builder, const struct metadata_record_type *type,
-                 int16_t version, const void *record);
+                 const void *record);
 
 /* Everything up to this place of the log is folded in. */
 void image_builder_set_offset(struct image_builder *builder, int64_t offset, int32_t epoch,

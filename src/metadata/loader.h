@@ -25,6 +25,7 @@ struct metadata_loader {
     struct loop_task publish; /* queued at most once per turn */
     bool publish_queued;
     bool held;                        /* replay under way: do not publish yet */
+    bool in_snapshot;                 /* between snapshot_begin and snapshot_end */
     bool in_transaction;              /* as of the last batch fed */
     struct image *before_transaction; /* to return to when it aborts */
     int64_t offset;                   /* of the last batch fed, transactions included; -1 none */
