@@ -20,9 +20,10 @@
 
 int32_t sequence_add(int32_t sequence, int32_t more)
 {
-    if (sequence > INT32_MAX - more)
-        return more - (INT32_MAX - sequence) - 1;
-    return sequence + more;
+    uint32_t sum = (uint32_t)sequence + (uint32_t)more;
+    if ((int64_t)sequence + more > INT32_MAX)
+        sum -= (uint32_t)INT32_MAX + 1;
+    return (int32_t)sum;
 }
 
 int32_t batch_last_sequence(const struct batch *batch)
@@ -134,8 +135,9 @@ void batch_set_max_timestamp(struct batch *batch, uint8_t *data, bool log_append
                              int64_t max_timestamp)
 {
     must(batch->magic == 2 && batch->data == data);
-    batch->attributes = (int16_t)(log_append_time ? batch->attributes | BATCH_LOG_APPEND_TIME
-                                                  : batch->attributes & ~BATCH_LOG_APPEND_TIME);
+    batch->attributes &= BATCH_ATTRIBUTES & ~BATCH_LOG_APPEND_TIME;
+    if (log_append_time)
+        batch->attributes |= BATCH_LOG_APPEND_TIME;
     batch->max_timestamp = max_timestamp;
     store_be16(data + BATCH_CRC_FROM, (uint16_t)batch->attributes);
     store_be64(data + 35, (uint64_t)max_timestamp);

@@ -35,6 +35,7 @@ enum batch_attribute {
     BATCH_TRANSACTIONAL = 0x10,
     BATCH_CONTROL = 0x20,
     BATCH_DELETE_HORIZON = 0x40,
+    BATCH_ATTRIBUTES = 0x7f, /* all that have a meaning */
 };
 
 /* The header of one batch, decoded. For magic 0 and 1 it describes one (possibly compressed) entry
@@ -79,7 +80,7 @@ static inline enum compression batch_compression(const struct batch *batch)
     return (enum compression)(batch->attributes & BATCH_COMPRESSION);
 }
 
-/* sequence + more, wrapping from 2^31-1 to 0. Neither is negative. */
+/* sequence + more, wrapping from 2^31-1 to 0. Total: hostile headers hold any numbers. */
 int32_t sequence_add(int32_t sequence, int32_t more);
 
 /* base_sequence + last_offset_delta, wrapping; NO_SEQUENCE without sequences. (Not the record
@@ -102,7 +103,8 @@ bool batch_checksum_ok(const struct batch *batch);
 uint32_t batch_checksum(const struct batch *batch);
 
 /* Change a batch of magic 2 in place; `data` is the writable batch->data. The first rewrites the
- * checksum too; the second touches only what the checksum does not cover. */
+ * checksum too and, as Kafka's does, clears attributes without meaning; the second touches only
+ * what the checksum does not cover. */
 void batch_set_max_timestamp(struct batch *batch, uint8_t *data, bool log_append_time,
                              int64_t max_timestamp);
 void batch_set_position(struct batch *batch, uint8_t *data, int64_t base_offset,
