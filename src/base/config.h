@@ -59,18 +59,20 @@ enum config_visibility {
 
 /* A typed value. */
 struct config_value {
-    bool is_null;    /* no default and not set */
-    bool boolean;    /* BOOLEAN */
-    uint8_t source;  /* enum config_source */
-    int64_t number;  /* INT, SHORT, LONG */
-    double real;     /* DOUBLE */
+    bool is_null;   /* no default and not set */
+    uint8_t source; /* enum config_source */
+    union {
+        bool boolean;   /* BOOLEAN */
+        int64_t number; /* INT, SHORT, LONG */
+        double real;    /* DOUBLE */
+    };
     struct str text; /* STRING, CLASS, PASSWORD: trimmed. LIST: items trimmed, joined by ','.
                       * Of the other types: as it was written. Always NUL-terminated. */
 };
 
 struct config_key;
 
-/* A check after parsing. `function` answers NULL, or what is wrong: a text that may live in the
+/* A check after parsing. `function` answers NULL, or the whole error text, which may live in the
  * arena. */
 struct config_check {
     enum {
@@ -86,10 +88,14 @@ struct config_check {
     } kind;
     bool no_empty; /* LIST: an empty list is an error */
     bool null_ok;  /* LIST: null is fine */
-    int64_t min;
-    int64_t max;
-    double real_min;
-    double real_max;
+    union {
+        int64_t min;
+        double min_real; /* of DOUBLE */
+    };
+    union {
+        int64_t max;
+        double max_real;
+    };
     const char *allowed; /* "a, b, c": separated by ", ", in the order of error messages */
     const char *(*function)(const struct config_key *key, const struct config_value *value,
                             struct arena *arena);
@@ -114,6 +120,11 @@ struct config_schema {
     int32_t count;
 };
 
+/* An error text in the arena; a shorter one without details when the arena is exhausted, so that it
+ * is never NULL. */
+const char *config_error(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Index of the key with that name, or -1. */
 int32_t config_find(const struct config_schema *schema, struct str name);
 
@@ -130,10 +141,12 @@ int config_parse(const struct config_key *key, struct str text, struct arena *ar
 struct str config_format(const struct config_key *key, const struct config_value *value,
                          struct arena *arena);
 
-/* The first item of a comma-separated text; ret_rest is what follows. False at the end. Items are
- * trimmed. An empty text has no items. */
+enum { CONFIG_LIST_MAX_ITEMS = 4096 }; /* of a list that is checked for duplicates */
+
+/* The first item of a comma-separated text, trimmed; ret_rest is what follows. False at the end: an
+ * empty text has no items, and an empty last item is left out. */
 bool config_list_next(struct str list, struct str *ret_item, struct str *ret_rest);
-int32_t config_list_count(struct str list);
+int32_t config_list_count(struct str list); /* commas and one; 0 for an empty text */
 bool config_list_has(struct str list, struct str item);
 
 /* Names and values as they were set: a file's content, the overrides of a topic. Sorted by name,
@@ -151,8 +164,9 @@ struct config_pairs {
 /* The value of that name; data NULL when it is not set. */
 struct str config_pairs_get(struct config_pairs pairs, struct str name);
 
-/* Sort items in place and drop all but the last of equal names; returns the new count. */
-int32_t config_pairs_sort(struct config_pair *items, int32_t count);
+/* Sort items in place and drop all but the last of equal names; ret_count is how many are left.
+ * 0 or -ENOMEM. */
+int config_pairs_sort(struct config_pair *items, int32_t count, int32_t *ret_count);
 
 /* One source of values for a schema. */
 struct config_layer {
