@@ -40,7 +40,7 @@ extern const struct config_schema topic_schema;
 extern const struct config_schema group_schema;
 extern const struct config_schema client_metrics_schema;
 
-enum { TOPIC_SYNONYMS_MAX = 3 };
+enum { CONFIG_SYNONYMS_MAX = 3 };
 
 /* The broker keys that give a topic's key its default, strongest first; a value there counts
  * `factor` of the topic key's unit (hours to milliseconds). key < 0: no further one. */
@@ -57,7 +57,7 @@ int32_t group_key_synonym(enum group_config_key key);
 /* The keys in whose place `key` is described, strongest first, itself included: log.retention.hours
  * stands behind log.retention.minutes and log.retention.ms. Returns how many. */
 int32_t broker_key_synonyms(enum broker_config_key key,
-                            enum broker_config_key ret_keys[TOPIC_SYNONYMS_MAX]);
+                            enum broker_config_key ret_keys[CONFIG_SYNONYMS_MAX]);
 
 /* Append docs/configuration.md, made from the tables. */
 void config_write_reference(struct writer *out);

@@ -135,6 +135,12 @@ struct broker_settings {
     enum log_level_setting log_level; /* jackdaw.log.level */
 };
 
+enum {
+    UNIX_PATH_MAX_BYTES = 107,  /* what a socket address holds, without its NUL */
+    CONFIG_ENTRIES_MAX = 10000, /* of a file and the overrides together */
+    LISTENERS_MAX = 64,
+};
+
 enum config_message_level { CONFIG_NOTE, CONFIG_WARNING, CONFIG_ERROR };
 
 /* Something to tell the user about the file or an override. */
@@ -145,15 +151,17 @@ struct config_message {
     const char *text; /* a full sentence; for what is unknown it names the nearest key */
 };
 
+enum { CONFIG_MESSAGES_MAX = 1000 };
+
 /* Messages in the order to print them. Zero-initialise, close after use. */
 struct config_messages {
     struct arena arena;
     struct config_message *items;
     int32_t count;
     int32_t capacity;
+    int32_t error_count;
+    int32_t dropped; /* beyond CONFIG_MESSAGES_MAX, or when memory ran out */
 };
-
-enum { CONFIG_MESSAGES_MAX = 1000 }; /* more are dropped and counted in one last warning */
 
 void config_messages_close(struct config_messages *messages);
 
@@ -166,6 +174,9 @@ struct broker_config {
     struct broker_settings settings;
     struct topic_settings topic_defaults; /* of a topic without overrides */
 };
+
+/* The text of the first error, or NULL. */
+const char *config_messages_error(const struct config_messages *messages);
 
 /* Make a configuration of a file's text (data NULL: no file, and the defaults of a single node on
  * 127.0.0.1:9092 with its data in ./data) and of overrides "key=value", which win over the file.

@@ -1,0 +1,315 @@
+/* From values to settings: parse what has structure, and check what must hold between keys. */
+#include "metadata/config_keys_private.h"
+
+#include <errno.h>
+
+#include "base/errors.h"
+#include "base/must.h"
+
+static void compute_identity(struct settings_job *job)
+{
+    struct broker_settings *settings = job->settings;
+    const struct config *values = &job->config->values;
+    if (config_is_null(values, BROKER_CONFIG_NODE_ID)) {
+        settings_fail(job, NODE_ID,
+                      "Missing required configuration \"node.id\" which has no default value.");
+    } else {
+        settings->node_id = get_int(job, BROKER_CONFIG_NODE_ID);
+        if (get_int(job, BROKER_CONFIG_BROKER_ID) != settings->node_id)
+            settings_fail(job, BROKER_ID,
+                          "node.id and broker.id must be the same; broker.id is not needed.");
+    }
+    settings->rack = get_text(job, BROKER_CONFIG_BROKER_RACK);
+    if (config_is_null(values, BROKER_CONFIG_PROCESS_ROLES)) {
+        settings_fail(
+            job, PROCESS_ROLES,
+            "Missing required configuration \"process.roles\" which has no default value.");
+        return;
+    }
+    struct str roles = get_text(job, BROKER_CONFIG_PROCESS_ROLES);
+    settings->role_broker = config_list_has(roles, STR("broker"));
+    settings->role_controller = config_list_has(roles, STR("controller"));
+    if (!settings->role_broker || !settings->role_controller)
+        settings_fail(
+            job, PROCESS_ROLES,
+            "process.roles=%s is refused: a node has both roles, broker,controller, so far.",
+            roles.data);
+}
+
+/* Addresses of one list into an array; 0 or -ENOMEM. The table's check has seen them already. */
+static int read_addresses(struct settings_job *job, struct str list, bool voters,
+                          const struct quorum_address **ret_items, int32_t *ret_count)
+{
+    struct quorum_address *items =
+        arena_array(job->arena, (size_t)config_list_count(list), sizeof *items);
+    struct str item;
+    int32_t count = 0;
+    if (!items)
+        return -ENOMEM;
+    while (config_list_next(list, &item, &list)) {
+        struct quorum_address *address = &items[count++];
+        address->id = -1;
+        if (voters)
+            must(parse_quorum_voter(item, address) == QUORUM_FAULT_NONE);
+        else
+            must(parse_host_port(item, &address->host, &address->port));
+    }
+    *ret_items = items;
+    *ret_count = count;
+    return 0;
+}
+
+static int compute_quorum(struct settings_job *job)
+{
+    struct broker_settings *settings = job->settings;
+    int err = read_addresses(job, get_text(job, BROKER_CONFIG_CONTROLLER_QUORUM_VOTERS), true,
+                             &settings->quorum_voters, &settings->quorum_voter_count);
+    if (err == 0)
+        err = read_addresses(job, get_text(job, BROKER_CONFIG_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS),
+                             false, &settings->quorum_bootstrap_servers,
+                             &settings->quorum_bootstrap_server_count);
+    if (err != 0)
+        return err;
+    for (int32_t i = 0; i < settings->quorum_voter_count; i++) {
+        if (settings->quorum_voter_count > 1 ||
+            settings->quorum_voters[i].id != settings->node_id) {
+            settings_fail(
+                job, CONTROLLER_QUORUM_VOTERS,
+                "controller.quorum.voters may name this node only: a quorum of several nodes is "
+                "not there yet.");
+            break;
+        }
+    }
+    if (settings->quorum_bootstrap_server_count > 1)
+        settings_fail(
+            job, CONTROLLER_QUORUM_BOOTSTRAP_SERVERS,
+            "controller.quorum.bootstrap.servers may name this node only: a quorum of several "
+            "nodes is not there yet.");
+    return 0;
+}
+
+static int compute_log_dirs(struct settings_job *job)
+{
+    struct broker_settings *settings = job->settings;
+    bool plural = !config_is_null(&job->config->values, BROKER_CONFIG_LOG_DIRS);
+    struct str rest = get_text(job, plural ? BROKER_CONFIG_LOG_DIRS : BROKER_CONFIG_LOG_DIR);
+    struct str *dirs = arena_array(job->arena, (size_t)config_list_count(rest), sizeof *dirs);
+    struct str item;
+    int32_t count = 0;
+    if (!dirs)
+        return -ENOMEM;
+    while (config_list_next(rest, &item, &rest)) {
+        dirs[count] = arena_str(job->arena, item);
+        if (!dirs[count++].data)
+            return -ENOMEM;
+    }
+    must(count > 0);
+    settings->log_dirs = dirs;
+    settings->log_dir_count = count;
+    settings->metadata_log_dir = get_text(job, BROKER_CONFIG_METADATA_LOG_DIR);
+    if (!settings->metadata_log_dir.data)
+        settings->metadata_log_dir = dirs[0];
+    return 0;
+}
+
+/* host:count, host:count; as in Kafka an item without a count is an error. */
+static int compute_ip_overrides(struct settings_job *job)
+{
+    struct broker_settings *settings = job->settings;
+    struct str rest = get_text(job, BROKER_CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES);
+    struct ip_override *overrides =
+        arena_array(job->arena, (size_t)config_list_count(rest), sizeof *overrides);
+    struct str item;
+    int32_t count = 0;
+    if (!overrides)
+        return -ENOMEM;
+    while (config_list_next(rest, &item, &rest)) {
+        const char *colon = memrchr(item.data, ':', (size_t)item.size);
+        int32_t size = colon ? (int32_t)(colon - item.data) : 0;
+        struct config_value value = {0};
+        const char *error;
+        struct str number = {item.data + size + 1, item.size - size - 1};
+        const struct config_key *key = &broker_schema.keys[BROKER_CONFIG_MAX_CONNECTIONS_PER_IP];
+        if (size == 0 || config_parse(key, number, job->arena, &value, &error) != 0) {
+            settings_fail(
+                job, MAX_CONNECTIONS_PER_IP_OVERRIDES,
+                "'%.*s' in max.connections.per.ip.overrides is not of the form host:count.",
+                (int)item.size, item.data);
+            continue;
+        }
+        overrides[count++] = (struct ip_override){
+            arena_str(job->arena, (struct str){item.data, size}), (int32_t)value.number};
+        if (!overrides[count - 1].host.data)
+            return -ENOMEM;
+    }
+    settings->max_connections_per_ip_overrides = overrides;
+    settings->max_connections_per_ip_override_count = count;
+    if (settings->max_connections_per_ip == 0 && count == 0)
+        settings_fail(
+            job, MAX_CONNECTIONS_PER_IP,
+            "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides "
+            "property is set.");
+    return 0;
+}
+
+static int compute_sockets(struct settings_job *job)
+{
+    struct broker_settings *s = job->settings;
+    s->socket_send_buffer_bytes = get_int(job, BROKER_CONFIG_SOCKET_SEND_BUFFER_BYTES);
+    s->socket_receive_buffer_bytes = get_int(job, BROKER_CONFIG_SOCKET_RECEIVE_BUFFER_BYTES);
+    s->socket_request_max_bytes = get_int(job, BROKER_CONFIG_SOCKET_REQUEST_MAX_BYTES);
+    s->socket_listen_backlog_size = get_int(job, BROKER_CONFIG_SOCKET_LISTEN_BACKLOG_SIZE);
+    s->max_connections = get_int(job, BROKER_CONFIG_MAX_CONNECTIONS);
+    s->max_connections_per_ip = get_int(job, BROKER_CONFIG_MAX_CONNECTIONS_PER_IP);
+    s->max_connection_creation_rate = get_int(job, BROKER_CONFIG_MAX_CONNECTION_CREATION_RATE);
+    s->connections_max_idle_ms = get_long(job, BROKER_CONFIG_CONNECTIONS_MAX_IDLE_MS);
+    if (s->connections_max_idle_ms < 0)
+        s->connections_max_idle_ms = -1;
+    if (s->socket_send_buffer_bytes < 0)
+        s->socket_send_buffer_bytes = -1;
+    if (s->socket_receive_buffer_bytes < 0)
+        s->socket_receive_buffer_bytes = -1;
+    return compute_ip_overrides(job);
+}
+
+static void compute_requests(struct settings_job *job)
+{
+    struct broker_settings *s = job->settings;
+    s->request_timeout_ms = get_int(job, BROKER_CONFIG_REQUEST_TIMEOUT_MS);
+    s->fetch_max_bytes = get_int(job, BROKER_CONFIG_FETCH_MAX_BYTES);
+    s->max_incremental_fetch_session_cache_slots =
+        get_int(job, BROKER_CONFIG_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
+    s->max_request_partition_size_limit =
+        get_int(job, BROKER_CONFIG_MAX_REQUEST_PARTITION_SIZE_LIMIT);
+    s->producer_id_expiration_ms = get_int(job, BROKER_CONFIG_PRODUCER_ID_EXPIRATION_MS);
+    s->producer_id_expiration_check_interval_ms =
+        get_int(job, BROKER_CONFIG_PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS);
+}
+
+static void compute_topics(struct settings_job *job)
+{
+    struct broker_settings *s = job->settings;
+    const struct config *values = &job->config->values;
+    s->auto_create_topics_enable = config_bool(values, BROKER_CONFIG_AUTO_CREATE_TOPICS_ENABLE);
+    s->delete_topic_enable = config_bool(values, BROKER_CONFIG_DELETE_TOPIC_ENABLE);
+    s->num_partitions = get_int(job, BROKER_CONFIG_NUM_PARTITIONS);
+    s->default_replication_factor = get_int(job, BROKER_CONFIG_DEFAULT_REPLICATION_FACTOR);
+    s->offsets_topic_num_partitions = get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_NUM_PARTITIONS);
+    s->offsets_topic_replication_factor =
+        get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_REPLICATION_FACTOR);
+    s->offsets_topic_segment_bytes = get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_SEGMENT_BYTES);
+    s->transaction_state_log_num_partitions =
+        get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_NUM_PARTITIONS);
+    s->transaction_state_log_replication_factor =
+        get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_REPLICATION_FACTOR);
+    s->transaction_state_log_min_isr = get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_MIN_ISR);
+    s->transaction_state_log_segment_bytes =
+        get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_SEGMENT_BYTES);
+}
+
+static void compute_logs(struct settings_job *job)
+{
+    struct broker_settings *s = job->settings;
+    s->log_retention_check_interval_ms =
+        get_long(job, BROKER_CONFIG_LOG_RETENTION_CHECK_INTERVAL_MS);
+    s->log_initial_task_delay_ms = get_long(job, BROKER_CONFIG_LOG_INITIAL_TASK_DELAY_MS);
+    s->log_flush_scheduler_interval_ms =
+        get_long(job, BROKER_CONFIG_LOG_FLUSH_SCHEDULER_INTERVAL_MS);
+    s->log_flush_offset_checkpoint_interval_ms =
+        get_int(job, BROKER_CONFIG_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
+    s->log_flush_start_offset_checkpoint_interval_ms =
+        get_int(job, BROKER_CONFIG_LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS);
+    s->replica_high_watermark_checkpoint_interval_ms =
+        get_long(job, BROKER_CONFIG_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
+    s->num_recovery_threads_per_data_dir =
+        get_int(job, BROKER_CONFIG_NUM_RECOVERY_THREADS_PER_DATA_DIR);
+    s->metadata_log_segment_bytes = get_int(job, BROKER_CONFIG_METADATA_LOG_SEGMENT_BYTES);
+    s->metadata_log_segment_ms = get_long(job, BROKER_CONFIG_METADATA_LOG_SEGMENT_MS);
+    s->metadata_max_retention_bytes = get_long(job, BROKER_CONFIG_METADATA_MAX_RETENTION_BYTES);
+    s->metadata_max_retention_ms = get_long(job, BROKER_CONFIG_METADATA_MAX_RETENTION_MS);
+    s->metadata_log_max_record_bytes_between_snapshots =
+        get_long(job, BROKER_CONFIG_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS);
+    s->metadata_log_max_snapshot_interval_ms =
+        get_long(job, BROKER_CONFIG_METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS);
+}
+
+/* queued.max.request.bytes is Kafka's name for the budget; ours counts before it. A frame of the
+ * largest size must fit, or it could never be read. */
+static void compute_request_memory(struct settings_job *job)
+{
+    struct broker_settings *s = job->settings;
+    int64_t queued = get_long(job, BROKER_CONFIG_QUEUED_MAX_REQUEST_BYTES);
+    bool own = is_set(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
+    s->request_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
+    if (queued > 0 && queued < s->socket_request_max_bytes)
+        settings_fail(
+            job, QUEUED_MAX_REQUEST_BYTES,
+            "queued.max.request.bytes must be larger or equal to socket.request.max.bytes");
+    if (!own && queued > 0)
+        s->request_memory_bytes = queued;
+    if (s->request_memory_bytes < s->socket_request_max_bytes) {
+        if (own)
+            settings_fail(job, JACKDAW_REQUEST_MEMORY_BYTES,
+                          "jackdaw.request.memory.bytes must be larger or equal to "
+                          "socket.request.max.bytes");
+        s->request_memory_bytes = s->socket_request_max_bytes;
+    }
+}
+
+static void compute_own(struct settings_job *job)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct broker_settings *s = job->settings;
+    struct str level = get_text(job, BROKER_CONFIG_JACKDAW_LOG_LEVEL);
+    s->event_loops = get_int(job, BROKER_CONFIG_JACKDAW_EVENT_LOOPS);
+    s->pool_threads = get_int(job, BROKER_CONFIG_JACKDAW_POOL_THREADS);
+    s->disk_slow_ms = get_long(job, BROKER_CONFIG_JACKDAW_DISK_SLOW_MS);
+    s->open_files_max = get_int(job, BROKER_CONFIG_JACKDAW_LOG_OPEN_FILES_MAX);
+    s->request_elephant_bytes = get_int(job, BROKER_CONFIG_JACKDAW_REQUEST_ELEPHANT_BYTES);
+    s->connection_inflight_max = get_int(job, BROKER_CONFIG_JACKDAW_CONNECTION_INFLIGHT_MAX);
+    s->connection_output_bytes = get_int(job, BROKER_CONFIG_JACKDAW_CONNECTION_OUTPUT_BYTES);
+    s->log_file = get_text(job, BROKER_CONFIG_JACKDAW_LOG_FILE);
+    for (size_t i = 0; i < array_size(levels); i++) {
+        if (same_name(level, str_of(levels[i])))
+            s->log_level = (enum log_level_setting)i;
+    }
+    compute_request_memory(job);
+}
+
+/* What the defaults of all topics must keep to, in Kafka's words. */
+static void check_topic_defaults(struct settings_job *job)
+{
+    const struct topic_settings *topic = &job->config->topic_defaults;
+    if (topic->retention_ms == 0)
+        settings_fail(job, LOG_RETENTION_MS,
+                      "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
+    if (topic->segment_ms < 1)
+        settings_fail(job, LOG_ROLL_MS, "log.roll.ms must be greater than or equal to 1");
+    if (topic->segment_jitter_ms < 0)
+        settings_fail(job, LOG_ROLL_JITTER_MS,
+                      "log.roll.jitter.ms must be greater than or equal to 0");
+}
+
+int broker_settings_compute(struct broker_config *config, struct config_messages *messages)
+{
+    struct settings_job job = {config, &config->settings, messages, &config->arena};
+    int err;
+    compute_identity(&job);
+    err = listener_settings_compute(&job);
+    if (err == 0)
+        err = compute_quorum(&job);
+    if (err == 0)
+        err = compute_log_dirs(&job);
+    if (err == 0)
+        err = compute_sockets(&job);
+    if (err != 0)
+        return err;
+    compute_requests(&job);
+    compute_topics(&job);
+    compute_logs(&job);
+    compute_own(&job);
+    err = topic_defaults_compute(config);
+    if (err == 0)
+        check_topic_defaults(&job);
+    return err;
+}
