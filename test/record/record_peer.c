@@ -9,6 +9,9 @@
  * with offset and epoch assigned; code: text, record errors R max_bytes(int32) data    read every
  * record of every batch: their dump W seed codec level         a random batch of ours (blob) and
  * its dump
+ *   E commit(int8) coordinator_epoch(int32) base_offset timestamp(int64) leader_epoch(int32)
+ *     producer_id(int64) producer_epoch(int16)
+ *                              the batch that ends a transaction
  *
  * A dump is, for each record: offset, timestamp (int64), sequence (int32), key, value (blobs),
  * header count (int32), each header's key and value (blobs). */
@@ -18,6 +21,7 @@
 
 #include "base/must.h"
 #include "record/batch.h"
+#include "record/control.h"
 #include "record/validate.h"
 
 #define COMMAND_MAX (64 << 20)
@@ -185,6 +189,21 @@ static int run_validate(struct reader *in, struct arena *arena, struct writer *o
     return 0;
 }
 
+static int run_end_transaction(struct reader *in, struct writer *out)
+{
+    struct end_transaction end;
+    struct end_transaction_batch batch;
+    end.commit = read_int8(in);
+    end.coordinator_epoch = read_int32(in);
+    batch.base_offset = read_int64(in);
+    batch.timestamp = read_int64(in);
+    batch.leader_epoch = read_int32(in);
+    batch.producer_id = read_int64(in);
+    batch.producer_epoch = read_int16(in);
+    must(!in->failed);
+    return end_transaction_write(&end, &batch, out);
+}
+
 static int run(struct reader *in, struct arena *arena, struct writer *out)
 {
     switch (read_int8(in)) {
@@ -194,6 +213,8 @@ static int run(struct reader *in, struct arena *arena, struct writer *out)
         return run_read(in, arena, out);
     case 'W':
         return run_write(in, arena, out);
+    case 'E':
+        return run_end_transaction(in, out);
     default:
         must(!"a known operation");
         return 0;

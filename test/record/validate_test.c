@@ -350,6 +350,203 @@ static void a_full_arena_is_no_crash(void **state)
     end(&f);
 }
 
+static const enum compression packed[] = {COMPRESSION_GZIP, COMPRESSION_SNAPPY, COMPRESSION_LZ4,
+                                          COMPRESSION_ZSTD};
+
+static void compressed_batches_are_read_and_stay(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f;
+        begin(&f);
+        f.builder.compression = packed[i];
+        three(&f);
+        finish(&f);
+        assert_int_equal(validate(&f), 0);
+        assert_false(f.validated.owned);
+        assert_ptr_equal(f.validated.data, f.builder.out.data);
+        f.rules.compacted = true;
+        assert_int_equal(validate(&f), 0);
+        f.rules.decompress_max_bytes = 10;
+        assert_int_equal(validate(&f), KAFKA_INVALID_RECORD);
+        end(&f);
+    }
+}
+
+/* A compressed batch of three whose plain bytes are changed at one place. */
+static int validate_changed(enum compression codec, size_t at, uint8_t value)
+{
+    struct fixture f;
+    begin(&f);
+    three(&f);
+    finish(&f);
+    struct writer copy = {0};
+    write_bytes(&copy, f.builder.out.data, BATCH_HEADER_SIZE);
+    f.builder.out.data[at] = value;
+    assert_int_equal(compress_bytes(codec, COMPRESSION_LEVEL_DEFAULT, 2,
+                                    f.builder.out.data + BATCH_HEADER_SIZE,
+                                    f.builder.out.size - BATCH_HEADER_SIZE, &copy),
+                     0);
+    copy.data[22] = (uint8_t)codec;
+    store_be32(copy.data + 8, (uint32_t)copy.size - BATCH_OVERHEAD);
+    writer_close(&f.builder.out);
+    f.builder.out = copy;
+    set_checksum(&f);
+    int err = validate(&f);
+    end(&f);
+    return err;
+}
+
+static void compressed_batches_that_lie_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(validate_changed(packed[i], 62, 9), 0);                    /* attributes */
+        assert_int_equal(validate_changed(packed[i], 64, 9), KAFKA_INVALID_RECORD); /* offset */
+        assert_int_equal(validate_changed(packed[i], 61, 40), KAFKA_INVALID_RECORD); /* length */
+        assert_int_equal(validate_changed(packed[i], 65, 20), KAFKA_INVALID_RECORD); /* key size */
+    }
+}
+
+static void a_corrupt_stream_with_a_good_checksum_is_an_invalid_record(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f;
+        begin(&f);
+        f.builder.compression = packed[i];
+        three(&f);
+        finish(&f);
+        memset(f.builder.out.data + BATCH_HEADER_SIZE + 4, 0xee, 20);
+        set_checksum(&f);
+        assert_int_equal(validate(&f), KAFKA_INVALID_RECORD);
+        end(&f);
+    }
+}
+
+static void recompression_keeps_records_and_producer(void **state)
+{
+    (void)state;
+    for (int from = COMPRESSION_NONE; from <= COMPRESSION_ZSTD; from++) {
+        for (int to = COMPRESSION_NONE; to <= COMPRESSION_ZSTD; to++) {
+            struct fixture f;
+            begin(&f);
+            f.builder.compression = (enum compression)from;
+            f.builder.attributes = BATCH_TRANSACTIONAL;
+            f.builder.producer_id = 4;
+            f.builder.producer_epoch = 2;
+            f.builder.base_sequence = 11;
+            three(&f);
+            finish(&f);
+            f.rules.recompress = true;
+            f.rules.target = (enum compression)to;
+            f.rules.target_level = COMPRESSION_LEVEL_DEFAULT;
+            assert_int_equal(validate_is_heavy(&f.rules, f.builder.out.data, f.builder.out.size),
+                             from != to);
+            assert_int_equal(validate(&f), 0);
+            assert_int_equal(f.validated.owned, from != to);
+            struct batch batch;
+            struct record_reader reader;
+            struct record record;
+            assert_int_equal(batch_read(f.validated.data, f.validated.size, &batch), 0);
+            assert_true(batch_checksum_ok(&batch));
+            assert_int_equal(batch_compression(&batch), to);
+            assert_true(batch_is_transactional(&batch));
+            assert_int_equal(batch.producer_id, 4);
+            assert_int_equal(batch.producer_epoch, 2);
+            assert_int_equal(batch.base_sequence, 11);
+            assert_int_equal(batch_last_offset(&batch), 2);
+            assert_true(batch.max_timestamp == NOW);
+            assert_int_equal(record_reader_init(&reader, &batch, 1000), 0);
+            for (int r = 0; r < 3; r++) {
+                assert_int_equal(record_reader_next(&reader, NULL, &record), 0);
+                assert_int_equal(record.key.data[0], 'a' + r);
+                assert_int_equal(record.value.size, 10);
+            }
+            record_reader_close(&reader);
+            end(&f);
+        }
+    }
+}
+
+static void a_batch_that_recompression_makes_too_large_is_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.builder.compression = COMPRESSION_ZSTD;
+    for (int i = 0; i < 1000; i++)
+        add(&f, NOW, TEXT("key"));
+    finish(&f);
+    f.rules.max_message_bytes = 5000;
+    assert_int_equal(validate(&f), 0);
+    f.rules.recompress = true;
+    f.rules.target = COMPRESSION_NONE;
+    assert_int_equal(validate(&f), KAFKA_MESSAGE_TOO_LARGE);
+    end(&f);
+}
+
+/* 8 MiB of zeros in one record make a frame of zstd; frames may follow each other. */
+static void a_decompression_bomb_ends_at_its_limit(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    uint32_t size = 8 << 20, count = VALIDATE_PLAIN_MAX_BYTES / size + 1;
+    uint8_t *zeros = calloc(1, size);
+    batch_builder_add(&f.builder, NOW, NULL_BYTES, (struct bytes){zeros, (int32_t)size}, NULL, 0);
+    finish(&f);
+    struct writer bomb = {0};
+    write_bytes(&bomb, f.builder.out.data, BATCH_HEADER_SIZE);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(compress_bytes(COMPRESSION_ZSTD, 1, 2,
+                                        f.builder.out.data + BATCH_HEADER_SIZE,
+                                        f.builder.out.size - BATCH_HEADER_SIZE, &bomb),
+                         0);
+    bomb.data[22] = COMPRESSION_ZSTD;
+    store_be32(bomb.data + 8, (uint32_t)bomb.size - BATCH_OVERHEAD);
+    store_be32(bomb.data + 23, count - 1);
+    store_be32(bomb.data + 57, count);
+    writer_close(&f.builder.out);
+    f.builder.out = bomb;
+    set_checksum(&f);
+    f.rules.decompress_max_bytes = INT32_MAX;
+    assert_true(bomb.size < 100000);
+    assert_int_equal(validate(&f), KAFKA_MESSAGE_TOO_LARGE);
+    free(zeros);
+    end(&f);
+}
+
+static void zstd_needs_produce_7(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.builder.compression = COMPRESSION_ZSTD;
+    three(&f);
+    finish(&f);
+    f.rules.produce_version = 6;
+    assert_int_equal(validate(&f), KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
+    f.rules.produce_version = 7;
+    assert_int_equal(validate(&f), 0);
+    end(&f);
+}
+
+static void only_large_compressed_batches_are_heavy(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    f.builder.compression = COMPRESSION_LZ4;
+    three(&f);
+    finish(&f);
+    assert_false(validate_is_heavy(&f.rules, f.builder.out.data, f.builder.out.size));
+    assert_true(
+        validate_is_heavy(&f.rules, f.builder.out.data, 2 << 20)); /* only the header is read */
+    assert_false(validate_is_heavy(&f.rules, f.builder.out.data, 20));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +563,14 @@ int main(void)
         cmocka_unit_test(the_brokers_own_control_records_pass),
         cmocka_unit_test(an_uncompressed_batch_may_have_any_offsets),
         cmocka_unit_test(a_full_arena_is_no_crash),
+        cmocka_unit_test(compressed_batches_are_read_and_stay),
+        cmocka_unit_test(compressed_batches_that_lie_are_refused),
+        cmocka_unit_test(a_corrupt_stream_with_a_good_checksum_is_an_invalid_record),
+        cmocka_unit_test(recompression_keeps_records_and_producer),
+        cmocka_unit_test(a_batch_that_recompression_makes_too_large_is_refused),
+        cmocka_unit_test(a_decompression_bomb_ends_at_its_limit),
+        cmocka_unit_test(zstd_needs_produce_7),
+        cmocka_unit_test(only_large_compressed_batches_are_heavy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

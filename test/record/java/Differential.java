@@ -10,6 +10,8 @@ import org.apache.kafka.common.compress.Compression;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.common.record.internal.CompressionType;
+import org.apache.kafka.common.record.internal.ControlRecordType;
+import org.apache.kafka.common.record.internal.EndTransactionMarker;
 import org.apache.kafka.common.record.internal.MemoryRecords;
 import org.apache.kafka.common.record.internal.MemoryRecordsBuilder;
 import org.apache.kafka.common.record.internal.MutableRecordBatch;
@@ -52,7 +54,10 @@ final class Differential {
     private void run(long seed, long number) throws Exception {
         Random random = new Random(seed * 1_000_003 + number);
         switch (random.nextInt(10)) {
-            case 0 -> readOurs(random);
+            case 0 -> {
+                readOurs(random);
+                endTransaction(random);
+            }
             case 1, 2 -> readJavas(random);
             default -> validate(random);
         }
@@ -254,6 +259,29 @@ final class Differential {
         same("records of our batch", String.join("\n", want),
             String.join("\n", Dump.ofPeer(ours.bytes())));
         count("batches written by us with " + CompressionType.forId(codec) + ", read by Java");
+    }
+
+    private void endTransaction(Random random) throws Exception {
+        boolean commit = random.nextBoolean();
+        int coordinatorEpoch = random.nextInt();
+        long offset = random.nextLong() >>> 1;
+        long timestamp = Rules.NOW + random.nextInt(1000);
+        int leaderEpoch = random.nextInt(100);
+        long producerId = random.nextLong() >>> 1;
+        short producerEpoch = (short) random.nextInt(1000);
+        MemoryRecords want = MemoryRecords.withEndTransactionMarker(offset, timestamp, leaderEpoch,
+            producerId, producerEpoch, new EndTransactionMarker(
+                commit ? ControlRecordType.COMMIT : ControlRecordType.ABORT, coordinatorEpoch));
+        byte[] wantBytes = new byte[want.sizeInBytes()];
+        want.buffer().duplicate().get(wantBytes);
+        Peer.Answer ours = peer.ask(ByteBuffer.allocate(36).put((byte) 'E')
+            .put((byte) (commit ? 1 : 0)).putInt(coordinatorEpoch).putLong(offset)
+            .putLong(timestamp).putInt(leaderEpoch).putLong(producerId).putShort(producerEpoch)
+            .array());
+        byte[] bytes = new byte[ours.bytes().remaining()];
+        ours.bytes().get(bytes);
+        same("end of a transaction", hex(wantBytes), hex(bytes));
+        count("ends of transactions");
     }
 
     public static void main(String[] arguments) throws Exception {
