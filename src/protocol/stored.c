@@ -61,7 +61,7 @@ int metadata_record_decode(struct bytes value, struct arena *arena,
     const struct metadata_record_type *row = metadata_record_find((int16_t)type);
     if (!row)
         return -ENOTSUP;
-    void *record;
+    void *record = NULL;
     int err = decode_new(row->schema, (int16_t)version, &reader, arena, &record);
     if (err < 0)
         return err;
