@@ -88,7 +88,8 @@ struct reader {
 
 static inline struct reader reader_of(const void *data, size_t size)
 {
-    return (struct reader){data, (const uint8_t *)data + size, false};
+    /* Null has no end to compute: a null range is an empty one. */
+    return (struct reader){data, size > 0 ? (const uint8_t *)data + size : data, false};
 }
 
 static inline size_t reader_left(const struct reader *reader)
