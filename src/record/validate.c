@@ -214,7 +214,7 @@ static __attribute__((noinline)) void refuse_record(struct validation *v, int32_
 {
     const struct validate_rules *rules = v->rules;
     long long timestamp = seen_timestamp(&v->batch, seen);
-    long long offset = v->batch.base_offset + seen->offset_delta;
+    long long offset = offset_add(v->batch.base_offset, seen->offset_delta);
     bool list_full = v->listed == VALIDATE_RECORD_ERRORS_MAX;
     if (rules->compacted && seen->key_size < 0) {
         const char *same = v->listed > 0 && !v->bad_timestamp ? v->errors[0].message : NULL;
@@ -344,7 +344,7 @@ static int walk_stream(struct validation *v, struct record_reader *reader,
         struct seen seen = {
             .timestamp_delta =
                 (int64_t)((uint64_t)record.timestamp - (uint64_t)v->batch.base_timestamp),
-            .offset_delta = (int32_t)(record.offset - v->batch.base_offset),
+            .offset_delta = (int32_t)((uint64_t)record.offset - (uint64_t)v->batch.base_offset),
             .key_size = record.key.data ? record.key.size : -1,
             .value_size = record.value.data ? record.value.size : -1,
         };
