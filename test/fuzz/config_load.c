@@ -45,6 +45,25 @@ static void check_reload(const struct broker_config *config)
     writer_close(&file);
 }
 
+/* Every operation on every pair, with the next pair's value: it answers, and a good answer is text.
+ */
+static void check_operations(struct config_pairs pairs)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (int32_t i = 0; i + 1 < pairs.count; i++) {
+        for (int op = CONFIG_OP_SET; op <= CONFIG_OP_SUBTRACT; op++) {
+            struct str value = {0};
+            const char *error = NULL;
+            int err = config_apply_op(i % 2 ? &topic_schema : &broker_schema, (enum config_op)op,
+                                      pairs.items[i].name, pairs.items[i].value,
+                                      pairs.items[i + 1].value, &arena, &value, &error);
+            must(err == 0 ? value.data || op == CONFIG_OP_DELETE : error != NULL);
+        }
+    }
+    arena_close(&arena);
+}
+
 static void check_changes(const struct broker_config *config, struct config_pairs pairs)
 {
     struct broker_config *next;
@@ -91,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (err == 0) {
         check_reload(config);
         check_changes(config, config->static_pairs);
+        check_operations(config->static_pairs);
         /* Some are enough: this takes most of the time. */
         if (size % 4 == 0)
             check_descriptions(config, config->static_pairs);
