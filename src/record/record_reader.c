@@ -290,7 +290,7 @@ int record_reader_init(struct record_reader *reader, const struct batch *batch, 
 
 int record_reader_next(struct record_reader *reader, struct arena *arena, struct record *ret_record)
 {
-    struct record record;
+    struct record record = {0};
     int err;
     if (reader->batch.magic < 2)
         err = next_legacy(reader, &record);
