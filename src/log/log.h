@@ -123,11 +123,13 @@ int log_append(struct log *log, struct validated *records, const struct log_appe
 int log_records_from(uint8_t *data, size_t size, struct arena *arena,
                      struct validated *ret_records);
 
-/* Where a read ends: an offset and, when known, its place. */
+/* An offset and, when known, its place. Places go stale when the log is cut: the file epoch tells,
+ * and whoever is handed a stale one searches instead. */
 struct log_position {
     int64_t offset;
-    int64_t segment_base; /* -1: unknown, look it up */
-    int64_t position;     /* in bytes in that segment */
+    int64_t segment_base; /* -1: place unknown */
+    int32_t position;     /* in bytes in that segment */
+    uint32_t file_epoch;
 };
 
 /* A range of whole batches in one segment file. Holds a reference to the file; release with

@@ -98,7 +98,7 @@ static void node_unref(struct node *node)
 
 static void node_resize(struct node *node, size_t size)
 {
-    if (size > node->capacity) {
+    if (size > node->capacity || !node->data) {
         node->capacity = size * 2 + 64;
         node->data = realloc(node->data, node->capacity);
         must(node->data);
@@ -840,8 +840,7 @@ uint8_t *ram_disk_data(struct ram_disk *disk, const char *path, size_t *ret_size
     struct node *node = names_get(&disk->present, path);
     if (!node || node->is_dir)
         return NULL;
-    if (!node->data)
-        node_resize(node, 0);
+    node_resize(node, node->size);
     *ret_size = node->size;
     return node->data;
 }

@@ -1,0 +1,44 @@
+/* Reading a log's segments at open: finds where it ends, rebuilds what is missing beside them, and
+ * replays producers and epochs. Two steps, so that a refusal changes nothing: recovery_scan only
+ * reads, recovery_apply then cuts and writes. */
+#ifndef JACKDAW_LOG_RECOVERY_H
+#define JACKDAW_LOG_RECOVERY_H
+
+#include "log/folder.h"
+#include "log/log_internal.h"
+
+/* What is to be done with one segment, and what reading it showed. */
+struct segment_scan {
+    int64_t size; /* of the file */
+    bool rebuild; /* its indexes are read anew from `from` on */
+    bool read;    /* it was read, at least in part */
+    int32_t from; /* where the index is taken up: 0 or the position of the last entry kept */
+    int32_t kept[INDEX_KINDS]; /* entries kept */
+    struct index_entry last[INDEX_KINDS];
+    int32_t kept_txns;
+    bool rebuild_txns;
+    int32_t valid_size;                 /* of whole, sound batches */
+    int64_t end_offset;                 /* after the last of them */
+    struct writer entries[INDEX_KINDS]; /* to be written behind the kept ones */
+    struct writer txns;
+};
+
+struct recovery {
+    struct log *log;
+    const struct folder *folder;
+    struct segment_scan *scans; /* one for each segment of the folder */
+    int32_t count;              /* segments that remain */
+    int64_t trusted;            /* every record below this offset was known to be on disk */
+    bool clean;                 /* all of it was */
+    bool epochs_rebuild;        /* leader-epoch-checkpoint is missing or damaged */
+    int64_t snapshot_offset;    /* producers are known up to here */
+    int64_t recovered_bytes, dropped_bytes;
+    int32_t indexes_rebuilt;
+};
+
+/* 0; -EUCLEAN when records below `trusted` are missing or damaged. BLOCKING. */
+int recovery_scan(struct recovery *recovery);
+int recovery_apply(struct recovery *recovery);
+void recovery_close(struct recovery *recovery);
+
+#endif
