@@ -41,6 +41,9 @@ SUITES = [
     Suite("door", "./dev and the README say the same", "lint"),
     Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
+    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
+    Suite("differential", "codec and records against Kafka's own classes", "clients", long_limit_s=7200),
+    Suite("fuzz", "every fuzz target for a while", "fuzz", long_limit_s=7200),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
 ]
 

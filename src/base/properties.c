@@ -3,6 +3,8 @@
  *
  * 1. The states of logical_line_next are those of Java's reader: blanks at the start of a line are
  *    dropped, a comment needs an empty line before it, a continuation drops the blanks that follow.
+ *    Only a last line that is nothing but a continuation is dropped, where Java makes an entry with
+ *    an empty key of it.
  * 2. What a text costs in the arena is bounded by its own length. */
 #include "base/properties.h"
 

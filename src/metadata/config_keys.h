@@ -59,6 +59,18 @@ int32_t group_key_synonym(enum group_config_key key);
 int32_t broker_key_synonyms(enum broker_config_key key,
                             enum broker_config_key ret_keys[CONFIG_SYNONYMS_MAX]);
 
+/* What IncrementalAlterConfigs may do to a key (KIP-339), with its numbers. */
+enum config_op { CONFIG_OP_SET, CONFIG_OP_DELETE, CONFIG_OP_APPEND, CONFIG_OP_SUBTRACT };
+
+/* What `op` makes of a key's own value; current.data NULL: it has none. An APPEND or SUBTRACT
+ * starts from the default then. ret_value.data NULL: the key is to be deleted. The new value is not
+ * yet validated: that needs the whole set. 0; KAFKA_INVALID_CONFIG or KAFKA_INVALID_REQUEST with
+ * Kafka's text in the arena; -ENOMEM. That no key comes twice in a request is the caller's to see
+ * ("Error due to duplicate config keys", KAFKA_INVALID_REQUEST). */
+int config_apply_op(const struct config_schema *schema, enum config_op op, struct str name,
+                    struct str current, struct str operand, struct arena *arena,
+                    struct str *ret_value, const char **ret_error);
+
 /* Append docs/configuration.md, made from the tables. */
 void config_write_reference(struct writer *out);
 

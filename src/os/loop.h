@@ -70,9 +70,9 @@ int loop_init(struct loop *loop, struct env *env, int index);
 int loop_start(struct loop *loop, const char *name);
 
 /* Ask the loop to end after the turn under way (any thread); loop_join waits for it. Tasks still
- * queued are not run. loop_close frees what init took, when nobody can post any more: join all loops
- * that know each other before closing one. It waits for the env's jobs, whose threads may be about
- * to leave loop_post; timers are disarmed. */
+ * queued are not run. loop_close frees what init took, when nobody can post any more: join all
+ * loops that know each other before closing one. It waits for the env's jobs, whose threads may be
+ * about to leave loop_post; timers are disarmed. */
 void loop_stop(struct loop *loop);
 void loop_join(struct loop *loop);
 void loop_close(struct loop *loop);

@@ -60,9 +60,15 @@ struct batch {
     uint32_t crc;
 };
 
+/* The offset `delta` after `base`. Wraps like Java's: what a hostile header says is no overflow. */
+static inline int64_t offset_add(int64_t base, int64_t delta)
+{
+    return (int64_t)((uint64_t)base + (uint64_t)delta);
+}
+
 static inline int64_t batch_last_offset(const struct batch *batch)
 {
-    return batch->base_offset + batch->last_offset_delta;
+    return offset_add(batch->base_offset, batch->last_offset_delta);
 }
 
 static inline bool batch_is_control(const struct batch *batch)

@@ -3,8 +3,8 @@
  * Kafka's frames are of independent blocks without content size or checksum, in blocks of 64 KiB.
  * Its reader wants independent blocks, skips a content size and a content checksum unread, and
  * checks the header's checksum, but not in magic 0, where old clients computed it over the frame's
- * magic number as well. So the header is read here, by those rules, and the library is given a
- * plain one in its place.
+ * magic number as well. A block of no bytes ends the frame, marked compressed or not. So header and
+ * block sizes are read here, by those rules; the library is given a plain header and the blocks.
  *
  * Frame: magic number uint32, FLG, BD, [content size 8], header checksum; then blocks; all
  * little-endian. Source: lz4 Frame Format Description 1.6. */
@@ -26,6 +26,7 @@
 #define FLG_BLOCK_CHECKSUM 0x10
 #define FLG_CONTENT_SIZE 0x08
 #define FLG_RESERVED 0x03
+#define BLOCK_UNCOMPRESSED 0x80000000u
 #define BD_RESERVED 0x8f
 #define BD_SIZE_MIN 4
 
@@ -91,6 +92,25 @@ struct unlz4 {
     bool ended;
 };
 
+/* The bytes of the blocks from `at` to the one that ends the frame, or -EBADMSG. */
+static int64_t blocks_size(const uint8_t *at, size_t size, bool checksums)
+{
+    size_t pos = 0;
+    for (;;) {
+        uint32_t block;
+        if (size - pos < 4)
+            return -EBADMSG;
+        memcpy(&block, at + pos, 4);
+        block &= ~BLOCK_UNCOMPRESSED;
+        if (block == 0)
+            return (int64_t)pos;
+        size_t whole = 4 + (size_t)block + (checksums ? 4 : 0);
+        if (whole > size - pos)
+            return -EBADMSG;
+        pos += whole;
+    }
+}
+
 /* Check the header as Kafka does. Its size, or -EBADMSG. */
 static int read_header(int8_t magic, const uint8_t *at, size_t size)
 {
@@ -137,6 +157,10 @@ static int lz4_create(int8_t magic, const void *data, size_t size, struct decomp
     int header_size = read_header(magic, at, size);
     if (header_size < 0)
         return header_size;
+    int64_t left =
+        blocks_size(at + header_size, size - (size_t)header_size, at[4] & FLG_BLOCK_CHECKSUM);
+    if (left < 0)
+        return -EBADMSG;
     struct unlz4 *unlz4 = calloc(1, sizeof *unlz4);
     if (!unlz4 || LZ4F_isError(LZ4F_createDecompressionContext(&unlz4->context, LZ4F_VERSION))) {
         free(unlz4);
@@ -144,7 +168,7 @@ static int lz4_create(int8_t magic, const void *data, size_t size, struct decomp
     }
     unlz4->base.codec = &codec_lz4;
     unlz4->in = at + header_size;
-    unlz4->left = size - (size_t)header_size;
+    unlz4->left = (size_t)left;
     int err = feed_header(unlz4, at[4], at[5]);
     if (err == 0)
         *ret = &unlz4->base;
@@ -166,9 +190,8 @@ static int lz4_read(struct decompressor *base, void *out, size_t capacity, size_
         unlz4->in += in_size;
         unlz4->left -= in_size;
         got += out_size;
-        unlz4->ended = hint == 0;
-        if (hint != 0 && in_size == 0 && out_size == 0)
-            return -EBADMSG; /* torn: it wants bytes that do not come */
+        /* It asks for the end mark, which it is not shown. */
+        unlz4->ended = unlz4->left == 0 && in_size == 0 && out_size == 0;
     }
     *ret_size = got;
     return 0;

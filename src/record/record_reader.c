@@ -130,7 +130,7 @@ static int read_record(struct record_reader *reader, const uint8_t *at, const ui
     if (err < 0)
         return err;
 
-    record.offset = batch->base_offset + offset_delta;
+    record.offset = offset_add(batch->base_offset, offset_delta);
     record.timestamp = batch->attributes & BATCH_LOG_APPEND_TIME
                            ? batch->max_timestamp
                            : (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)timestamp_delta);
@@ -219,7 +219,7 @@ static int next_legacy(struct record_reader *reader, struct record *ret_record)
     err = read_entry(&entry, &record);
     if (err < 0)
         return err;
-    record.offset += reader->offset_shift;
+    record.offset = offset_add(record.offset, reader->offset_shift);
     if (wrapper->attributes & BATCH_LOG_APPEND_TIME)
         record.timestamp = wrapper->max_timestamp;
     if (record.offset < 0 || record.offset > wrapper->base_offset)
@@ -290,7 +290,7 @@ int record_reader_init(struct record_reader *reader, const struct batch *batch, 
 
 int record_reader_next(struct record_reader *reader, struct arena *arena, struct record *ret_record)
 {
-    struct record record;
+    struct record record = {0};
     int err;
     if (reader->batch.magic < 2)
         err = next_legacy(reader, &record);

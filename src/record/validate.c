@@ -25,6 +25,7 @@ struct validation {
     struct arena *arena;
     struct validate_failure *failure; /* filled as faults are found */
     struct batch batch;
+    struct batch *batches; /* in the arena: room for the result, taken before anything changes */
     int64_t max_timestamp; /* of the records seen */
     int64_t error_count;   /* records refused, those beyond the list too */
     struct record_error *errors;
@@ -214,7 +215,7 @@ static __attribute__((noinline)) void refuse_record(struct validation *v, int32_
 {
     const struct validate_rules *rules = v->rules;
     long long timestamp = seen_timestamp(&v->batch, seen);
-    long long offset = v->batch.base_offset + seen->offset_delta;
+    long long offset = offset_add(v->batch.base_offset, seen->offset_delta);
     bool list_full = v->listed == VALIDATE_RECORD_ERRORS_MAX;
     if (rules->compacted && seen->key_size < 0) {
         const char *same = v->listed > 0 && !v->bad_timestamp ? v->errors[0].message : NULL;
@@ -344,7 +345,7 @@ static int walk_stream(struct validation *v, struct record_reader *reader,
         struct seen seen = {
             .timestamp_delta =
                 (int64_t)((uint64_t)record.timestamp - (uint64_t)v->batch.base_timestamp),
-            .offset_delta = (int32_t)(record.offset - v->batch.base_offset),
+            .offset_delta = (int32_t)((uint64_t)record.offset - (uint64_t)v->batch.base_offset),
             .key_size = record.key.data ? record.key.size : -1,
             .value_size = record.value.data ? record.value.size : -1,
         };
@@ -387,27 +388,23 @@ static int record_errors(struct validation *v)
                 (long long)v->error_count, list ? list : "");
 }
 
-static int finish(struct validation *v, uint8_t *data, bool owned, struct validated *ret_validated)
+static void finish(struct validation *v, uint8_t *data, bool owned, struct validated *ret_validated)
 {
-    struct batch *batches = arena_alloc(v->arena, sizeof *batches);
-    if (!batches)
-        return -ENOMEM;
-    *batches = v->batch;
+    *v->batches = v->batch;
     *ret_validated = (struct validated){
         .data = data,
         .size = (size_t)v->batch.size,
         .owned = owned,
-        .batches = batches,
+        .batches = v->batches,
         .batch_count = 1,
         .record_count = v->batch.record_count,
         .max_timestamp = v->batch.max_timestamp,
         .log_append_time = v->rules->log_append_time ? v->rules->now_ms : NO_TIMESTAMP,
     };
-    return 0;
 }
 
 /* The batch stays; its header tells the truth about time. */
-static int keep(struct validation *v, uint8_t *data, struct validated *ret_validated)
+static void keep(struct validation *v, uint8_t *data, struct validated *ret_validated)
 {
     bool append_time = v->rules->log_append_time;
     int64_t max_timestamp = append_time ? v->rules->now_ms : v->max_timestamp;
@@ -415,7 +412,7 @@ static int keep(struct validation *v, uint8_t *data, struct validated *ret_valid
     if (max_timestamp != batch->max_timestamp ||
         append_time != !!(batch->attributes & BATCH_LOG_APPEND_TIME))
         batch_set_max_timestamp(batch, data, append_time, max_timestamp);
-    return finish(v, data, false, ret_validated);
+    finish(v, data, false, ret_validated);
 }
 
 static int take_built(struct validation *v, struct batch_builder *builder,
@@ -430,10 +427,9 @@ static int take_built(struct validation *v, struct batch_builder *builder,
                     " which exceeds the maximum configured size of %d.",
                     batch_builder_size(builder), TP_ARG(v), v->rules->max_message_bytes);
     must(batch_read(builder->out.data, builder->out.size, &v->batch) == 0);
-    err = finish(v, builder->out.data, true, ret_validated);
-    if (err == 0)
-        builder->out = (struct writer){0};
-    return err;
+    finish(v, builder->out.data, true, ret_validated);
+    builder->out = (struct writer){0};
+    return 0;
 }
 
 static int check_offsets(struct validation *v)
@@ -510,7 +506,7 @@ static int validate_stream(struct validation *v, uint8_t *data, bool stays,
         if (err == 0)
             err = check_offsets(v);
         if (err == 0)
-            err = keep(v, data, ret_validated);
+            keep(v, data, ret_validated);
     } else {
         err = rebuild(v, &reader, ret_validated);
     }
@@ -529,6 +525,9 @@ static int validate(struct validation *v, uint8_t *data, size_t size,
                     struct validated *ret_validated)
 {
     size_t batch_size;
+    v->batches = arena_alloc(v->arena, sizeof *v->batches);
+    if (!v->batches)
+        return -ENOMEM;
     int err = check_request(v, data, size, &batch_size);
     if (err == 0)
         err = check_header(v, data, batch_size);
@@ -543,7 +542,9 @@ static int validate(struct validation *v, uint8_t *data, size_t size,
     err = walk_plain(v);
     if (err == 0)
         err = record_errors(v);
-    return err ? err : keep(v, data, ret_validated);
+    if (err == 0)
+        keep(v, data, ret_validated);
+    return err;
 }
 
 int validate_records(const struct validate_rules *rules, uint8_t *data, size_t size,

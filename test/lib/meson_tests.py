@@ -26,7 +26,7 @@ for program in programs:
     output = program.get("stdout", "") + "\n" + program.get("stderr", "")
     passed = set(re.findall(r"^\[       OK \] (\S+)", output, re.M))
     failed = set(re.findall(r"^\[  (?:FAILED|ERROR) *\] (\S+)", output, re.M)) - {"tests"}
-    skipped = set(re.findall(r"^\[  SKIPPED \] (\S+)", output, re.M))
+    skipped = set(re.findall(r"^\[  SKIPPED \] (\w*[A-Za-z]\w*)$", output, re.M))
     failed = {test for test in failed if re.search(rf"^\[ RUN      \] {re.escape(test)}$", output, re.M)}
     for test in sorted(passed - failed):
         print(f"ok {name}: {test}")
@@ -39,6 +39,8 @@ for program in programs:
             print(f"FAIL {name}: {test}")
         if not failed:
             print(f"FAIL {name} ({program['result'].lower()}, exit status {program['returncode']})")
+    elif not passed and not skipped and re.search(r"^Ran [1-9]\d* tests? in", output, re.M):
+        print(f"ok {name}")  # Python's unittest
     elif not passed and not skipped:
         print(f"FAIL {name} (it ran no test)")
         status = 1

@@ -1,0 +1,189 @@
+"""confluent-kafka: librdkafka, newest."""
+import contextlib
+import time
+
+import confluent_kafka
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
+                                   OffsetSpec, ResourceType)
+
+from clients.base import Client, ClientError, Record, by_code
+
+WAIT_S = 20
+
+
+def refused(error):
+    """A KafkaError as the tests name errors; librdkafka's own errors are negative."""
+    if error.code() > 0:
+        return by_code(error.code(), error.str())
+    return ClientError(error.name(), error.str())
+
+
+def unwrap(future):
+    try:
+        return future.result(WAIT_S)
+    except KafkaException as thrown:
+        raise refused(thrown.args[0]) from None
+
+
+class Confluent(Client):
+    name = "confluent-kafka"
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "binary", "null-headers", "nothing",
+                     "max-timestamp"})
+    kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
+
+    def __init__(self, context):
+        super().__init__(context)
+        self._admins = {}
+
+    def version(self):
+        return f"{confluent_kafka.version()} (librdkafka {confluent_kafka.libversion()[0]})"
+
+    def admin(self):
+        """One for each broker: a client that goes away takes its answers with it."""
+        if self.address not in self._admins:
+            self._admins[self.address] = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        return self._admins[self.address]
+
+    def produce(self, topic, records, acks="all", codec="none", idempotent=False, config=None):
+        results = [None] * len(records)
+        producer = Producer({"bootstrap.servers": self.address, "acks": acks, "compression.type": codec,
+                             "enable.idempotence": idempotent, "linger.ms": 20, "message.timeout.ms": WAIT_S * 1000,
+                             "log_level": 0, **(config or {})})
+
+        def deliver(index):
+            def done(error, message):
+                results[index] = refused(error) if error else (message.partition(), message.offset())
+            return done
+
+        for index, record in enumerate(records):
+            while True:
+                try:
+                    producer.produce(topic, record.value, record.key, record.partition, headers=list(record.headers) or None,
+                                     timestamp=record.timestamp or 0, on_delivery=deliver(index))
+                    break
+                except BufferError:
+                    producer.poll(1)
+                except KafkaException as thrown:
+                    raise refused(thrown.args[0]) from None
+            producer.poll(0)
+        left = producer.flush(WAIT_S)
+        if left:
+            raise ClientError("NOT_DELIVERED", f"{left} records")
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return results
+
+    def consumer(self, **config):
+        return Consumer({"bootstrap.servers": self.address, "group.id": "interop", "enable.auto.commit": False,
+                         "auto.offset.reset": "error", "log_level": 0, **config})
+
+    def _start(self, consumer, topic, partition, start):
+        if start == "earliest":
+            return TopicPartition(topic, partition, confluent_kafka.OFFSET_BEGINNING)
+        if start == "latest":
+            return TopicPartition(topic, partition, confluent_kafka.OFFSET_END)
+        if isinstance(start, tuple):
+            try:
+                return consumer.offsets_for_times([TopicPartition(topic, partition, start[1])], WAIT_S)[0]
+            except KafkaException as thrown:
+                raise refused(thrown.args[0]) from None
+        return TopicPartition(topic, partition, start)
+
+    @staticmethod
+    def _record(message):
+        kind, time_ms = message.timestamp()
+        return Record(message.key(), message.value(), tuple(message.headers() or ()), time_ms, message.partition(),
+                      message.offset(), {1: "CreateTime", 2: "LogAppendTime"}.get(kind))
+
+    def consume(self, topic, start, count, config=None):
+        """`start` maps partitions to where to begin: earliest, latest, an offset or ("time", ms)."""
+        consumer = self.consumer(**(config or {}))
+        try:
+            consumer.assign([self._start(consumer, topic, partition, where) for partition, where in start.items()])
+            records, deadline = [], time.monotonic() + WAIT_S
+            while len(records) < count:
+                message = consumer.poll(max(0.0, deadline - time.monotonic()))
+                if message is None:
+                    raise ClientError("TIMEOUT", f"read {len(records)} of {count} records")
+                if message.error():
+                    raise refused(message.error())
+                records.append(self._record(message))
+            return records
+        finally:
+            consumer.close()
+
+    @contextlib.contextmanager
+    def tail(self, topic, wait_ms):
+        consumer = self.consumer(**{"fetch.wait.max.ms": wait_ms})
+        try:
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            consumer.poll(1)
+
+            def following(timeout_s):
+                message = consumer.poll(timeout_s)
+                if message is None:
+                    raise ClientError("TIMEOUT", "nothing came")
+                if message.error():
+                    raise refused(message.error())
+                return self._record(message)
+
+            yield following
+        finally:
+            consumer.close()
+
+    def metadata(self, topic):
+        try:
+            found = self.admin().list_topics(topic, timeout=WAIT_S)
+        except KafkaException as thrown:
+            raise refused(thrown.args[0]) from None
+        one = found.topics[topic]
+        if one.error:
+            raise refused(one.error)
+        return {"cluster_id": found.cluster_id, "brokers": [(b.id, b.host, b.port) for b in found.brokers.values()],
+                "leaders": {p.id: p.leader for p in one.partitions.values()}}
+
+    def create_topic(self, topic, partitions=1, config=None, replication=-1):
+        unwrap(self.admin().create_topics([NewTopic(topic, partitions, replication, config=config or {})],
+                                          operation_timeout=WAIT_S)[topic])
+
+    def delete_topic(self, topic):
+        unwrap(self.admin().delete_topics([topic], operation_timeout=WAIT_S)[topic])
+
+    def list_topics(self):
+        return set(self.admin().list_topics(timeout=WAIT_S).topics)
+
+    def describe_topic(self, topic):
+        found = unwrap(self.admin().describe_topics(confluent_kafka.TopicCollection([topic]))[topic])
+        return {p.id: p.leader.id for p in found.partitions}
+
+    def create_partitions(self, topic, count):
+        unwrap(self.admin().create_partitions([NewPartitions(topic, count)])[topic])
+
+    def list_offsets(self, topic, partition, spec):
+        asked = {"earliest": OffsetSpec.earliest, "latest": OffsetSpec.latest, "max-timestamp": OffsetSpec.max_timestamp}
+        spec = asked[spec]() if spec in asked else OffsetSpec.for_timestamp(spec)
+        where = TopicPartition(topic, partition)
+        found = unwrap(self.admin().list_offsets({where: spec})[where])
+        return found.offset
+
+    def delete_records(self, topic, partition, before):
+        where = TopicPartition(topic, partition, before)
+        return unwrap(self.admin().delete_records([where])[where]).low_watermark
+
+    def describe_config(self, kind, name):
+        resource = ConfigResource(self.kinds[kind], name)
+        found = unwrap(self.admin().describe_configs([resource])[resource])
+        return {entry.name: entry.value for entry in found.values()}
+
+    def set_config(self, kind, name, values):
+        entries = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.DELETE if value is None else
+                               AlterConfigOpType.SET) for key, value in values.items()]
+        resource = ConfigResource(self.kinds[kind], name, incremental_configs=entries)
+        unwrap(self.admin().incremental_alter_configs([resource])[resource])
+
+    def describe_cluster(self):
+        found = unwrap(self.admin().describe_cluster())
+        return {"cluster_id": found.cluster_id, "controller": found.controller.id if found.controller else None,
+                "brokers": [(node.id, node.host, node.port) for node in found.nodes]}

@@ -1,0 +1,124 @@
+"""Kafka's own Java clients, through the driver."""
+import contextlib
+
+from clients.base import Client, ClientError, Record
+from lib.driver import DriverError, b64, unb64
+
+WAIT_S = 20
+
+
+class Java(Client):
+    name = "Java"
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "binary", "null-headers", "nothing",
+                     "max-timestamp"})
+
+    def version(self):
+        return "4.4.0"
+
+    def _call(self, op, **fields):
+        try:
+            return self.context.driver.call(op, timeout_s=WAIT_S + 10, **fields)
+        except DriverError as thrown:
+            raise ClientError(thrown.name, thrown.message) from None
+
+    def _admin(self, call, **fields):
+        return self._call("admin", call=call, **fields, config={
+            "bootstrap.servers": self.address, "default.api.timeout.ms": WAIT_S * 1000, "request.timeout.ms": 10000})
+
+    def produce(self, topic, records, acks="all", codec="none", idempotent=False, config=None):
+        results = self._call("produce", records=[
+            {"topic": topic, "partition": record.partition, "timestamp": record.timestamp, "key": b64(record.key),
+             "value": b64(record.value), "headers": [[name, b64(value)] for name, value in record.headers]}
+            for record in records], config={
+                "bootstrap.servers": self.address, "acks": acks, "compression.type": codec, "linger.ms": 20,
+                "enable.idempotence": str(idempotent).lower(), "max.block.ms": WAIT_S * 1000,
+                "delivery.timeout.ms": WAIT_S * 1000, "request.timeout.ms": 10000, **(config or {})})
+        for result in results:
+            if "error" in result:
+                raise ClientError(result["error"], result["message"])
+        return [(result["partition"], result["offset"]) for result in results]
+
+    def _consume(self, topic, start, count, config):
+        fields = {"from": [[topic, partition, {"time": where[1]} if isinstance(where, tuple) else where]
+                           for partition, where in start.items()]}
+        return self.context.driver.start("consume", **fields, count=count, timeout_ms=WAIT_S * 1000, config={
+            "bootstrap.servers": self.address, "enable.auto.commit": "false", "auto.offset.reset": "none",
+            "default.api.timeout.ms": WAIT_S * 1000, **(config or {})})
+
+    @staticmethod
+    def _records(call, timeout_s):
+        try:
+            return [Record(unb64(one["key"]), unb64(one["value"]),
+                           tuple((name, unb64(value)) for name, value in one["headers"]), one["timestamp"],
+                           one["partition"], one["offset"], one["timestamp_type"]) for one in call.result(timeout_s)]
+        except DriverError as thrown:
+            raise ClientError(thrown.name, thrown.message) from None
+
+    def consume(self, topic, start, count, config=None):
+        return self._records(self._consume(topic, start, count, config), WAIT_S + 10)[:count]
+
+    @contextlib.contextmanager
+    def tail(self, topic, wait_ms):
+        call = self._consume(topic, {0: 0}, 1, {"fetch.max.wait.ms": wait_ms, "request.timeout.ms": wait_ms + 10000})
+        call.wait_event("polling", WAIT_S)
+        yield lambda timeout_s: self._records(call, timeout_s)[0]
+
+    def metadata(self, topic):
+        cluster = self.describe_cluster()
+        return {**cluster, "leaders": self.describe_topic(topic)}
+
+    def create_topic(self, topic, partitions=1, config=None, replication=-1):
+        self._admin("create_topic", topic=topic, partitions=partitions, replication=replication, configs=config or {})
+
+    def delete_topic(self, topic):
+        self._admin("delete_topic", topic=topic)
+
+    def list_topics(self):
+        return set(self._admin("list_topics"))
+
+    def describe_topic(self, topic):
+        return {one["partition"]: one["leader"] for one in self._admin("describe_topic", topic=topic)["partitions"]}
+
+    def create_partitions(self, topic, count):
+        self._admin("create_partitions", topic=topic, count=count)
+
+    def list_offsets(self, topic, partition, spec):
+        return self._admin("list_offsets", topic=topic, partition=partition, spec=spec)["offset"]
+
+    def delete_records(self, topic, partition, before):
+        return self._admin("delete_records", topic=topic, partition=partition, before=before)["low_watermark"]
+
+    def describe_config(self, kind, name):
+        return {key: one["value"] for key, one in self._admin("describe_configs", kind=kind, name=name).items()}
+
+    def set_config(self, kind, name, values):
+        self._admin("alter_configs", kind=kind, name=name, changes=[
+            [key, value, "DELETE" if value is None else "SET"] for key, value in values.items()])
+
+    def list_config_resources(self):
+        return set(self._admin("list_config_resources")["resources"])
+
+    def describe_cluster(self):
+        found = self._admin("describe_cluster")
+        return {"cluster_id": found["cluster_id"], "controller": found["controller"]["id"],
+                "brokers": [(node["id"], node["host"], node["port"]) for node in found["nodes"]]}
+
+    def describe_log_dirs(self):
+        found = self._admin("describe_log_dirs", broker=1)
+        return {path: one.get("replicas", {}) for path, one in found.items()}
+
+    def describe_quorum(self):
+        found = self._admin("describe_quorum")
+        return {"leader": found["leader"], "voters": found["voters"]}
+
+    def describe_producers(self, topic, partition):
+        return [(one["epoch"], one["sequence"]) for one in self._admin("describe_producers", topic=topic, partition=partition)]
+
+    def describe_features(self):
+        return self._admin("describe_features")
+
+    def no_reassignments(self):
+        return self._admin("list_reassignments")["count"] == 0
+
+    def no_quotas(self):
+        return self._admin("describe_client_quotas")["count"] == 0

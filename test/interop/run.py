@@ -1,0 +1,137 @@
+"""Runs every client against one target through every scenario, and prints the matrix.
+
+    test/interop/run.py --target jackdaw|kafka [--client NAME]… [--scenario NAME]… [--document FILE]
+                        [--check FILE] [--keep]
+
+A line for each cell (`ok client: scenario`), then the matrix in Markdown. With --document it is written
+to a file; with --check the file must say the same. The last is done only for a run of everything.
+"""
+import argparse
+import fnmatch
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parent.parent)]
+
+from clients.base import ClientError  # noqa: E402
+from context import Context, Mismatch  # noqa: E402
+from lib.target import TargetError  # noqa: E402
+from scenarios import SCENARIOS  # noqa: E402
+
+CELL_S = 90
+SLOW_S = 3
+MARKS = {"ok": "✓", "FAIL": "✗", None: "–"}
+NAMES = {"jackdaw": "Jackdaw", "kafka": "Apache Kafka 4.4.0"}
+
+
+class TooLong(Exception):
+    pass
+
+
+def attempt(context, client, settings, function):
+    """One cell: None when it went well, else what went wrong."""
+    def alarm(*_):
+        raise TooLong
+    signal.signal(signal.SIGALRM, alarm)
+    signal.alarm(CELL_S)
+    try:
+        context.use(**settings)
+        function(context, client)
+        return None
+    except TooLong:
+        return f"no end after {CELL_S} s"
+    except (ClientError, Mismatch, TargetError) as thrown:
+        why = str(thrown)
+    except Exception as thrown:
+        frame = traceback.extract_tb(thrown.__traceback__)[-1]
+        why = f"{type(thrown).__name__}: {thrown} at {pathlib.Path(frame.filename).name}:{frame.lineno}"
+    finally:
+        signal.alarm(0)
+    if not context.target.alive():
+        why += f"; the broker ended: {context.target.last_words()}"
+    return " ".join(why.split())[:500]
+
+
+def matrix(target, clients, cells):
+    lines = [f"| {NAMES[target]} | " + " | ".join(client.name for client in clients) + " |",
+             "|---|" + "---|" * len(clients),
+             "| *version* | " + " | ".join(client.version() for client in clients) + " |"]
+    for name, what, *_ in SCENARIOS:
+        if any((client.name, name) in cells for client in clients):
+            marks = " | ".join(MARKS[cells.get((client.name, name))] for client in clients)
+            lines.append(f"| **{name}**: {what} | {marks} |")
+    return "\n".join(lines) + "\n"
+
+
+HEAD = """# Clients
+
+Which client does what against {name}. This page is what `./dev test interop --target {target} --document FILE` prints;
+`./dev test` compares the two. ✓ it works as against Apache Kafka, ✗ it does not, – the client has no such thing.
+The same scenarios run against Apache Kafka itself, so that they test behaviour and not our habits. They are in
+`test/interop/scenarios.py`, each with what it expects.
+
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", choices=NAMES, default="jackdaw")
+    parser.add_argument("--client", action="append", default=[])
+    parser.add_argument("--scenario", action="append", default=[])
+    parser.add_argument("--document")
+    parser.add_argument("--check")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="interop-")
+    cells, status = {}, 0
+    context = None
+    try:
+        context = Context(options.target, folder)
+        clients = [client for client in context.clients
+                   if not options.client or any(fnmatch.fnmatch(client.name, one) for one in options.client)]
+        for name, _, needs, settings, function in SCENARIOS:
+            if options.scenario and not any(fnmatch.fnmatch(name, one) for one in options.scenario):
+                continue
+            for client in clients:
+                if not client.has(needs):
+                    continue
+                started = time.monotonic()
+                problem = attempt(context, client, settings, function)
+                took_s = time.monotonic() - started
+                cells[client.name, name] = "FAIL" if problem else "ok"
+                print(f"FAIL {client.name}: {name} ({problem})" if problem else f"ok {client.name}: {name}", flush=True)
+                if took_s > SLOW_S:
+                    print(f"   that took {took_s:.1f} s", flush=True)
+                status |= bool(problem)
+        text = matrix(options.target, clients, cells)
+        print("\n" + text)
+        document = HEAD.format(name=NAMES[options.target], target=options.target) + text
+        if options.document:
+            pathlib.Path(options.document).write_text(document)
+        if options.check and not options.client and not options.scenario:
+            same = pathlib.Path(options.check).exists() and pathlib.Path(options.check).read_text() == document
+            print("ok the_document_says_the_same" if same else f"FAIL the_document_says_the_same ({options.check} differs)")
+            status |= not same
+    except TargetError as thrown:
+        print(f"FAIL start ({' '.join(str(thrown).split())[:600]})")
+        status = 1
+    finally:
+        if context:
+            context.close()
+        if options.keep:
+            print(f"kept {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.flush()
+    # Clients' threads that hang must not hold the suite.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The Java side of the tests: one JVM with Kafka's clients and tools, spoken to by lines of JSON.
+test/interop/driver/Driver.java says what it answers."""
+import base64
+import hashlib
+import itertools
+import json
+import pathlib
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+
+from lib import paths
+
+SOURCES = paths.ROOT / "test/interop/driver"
+
+
+class DriverError(Exception):
+    """An operation that failed; `name` as in Kafka's table of errors."""
+
+    def __init__(self, name, message):
+        super().__init__(f"{name}: {message}")
+        self.name, self.message = name, message
+
+
+def b64(data):
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def unb64(text):
+    return None if text is None else base64.b64decode(text)
+
+
+def _jars(kind):
+    return subprocess.run([paths.KAFKA, "jars", kind], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def _compiled(jars):
+    """The folder with the compiled driver, compiled anew when its sources or the jars changed."""
+    sources = sorted(SOURCES.glob("*.java"))
+    digest = hashlib.sha256(jars.encode() + b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    folder = paths.CACHE / f"driver-{digest}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=paths.CACHE) as work:
+            out = pathlib.Path(work, "classes")
+            java = subprocess.run([paths.KAFKA, "java"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+            javac = pathlib.Path(java).with_name("javac")
+            subprocess.run([javac if javac.exists() else shutil.which("javac"), "-d", out, "-cp", f"{jars}/*", *sources], check=True)
+            (out / "log4j2.properties").write_text(
+                "status = error\nappender.err.type = Console\nappender.err.name = err\nappender.err.target = SYSTEM_ERR\n"
+                "appender.err.follow = true\nappender.err.layout.type = PatternLayout\n"
+                "appender.err.layout.pattern = %p %m (%c{1})%n%ex\nrootLogger.level = warn\nrootLogger.appenderRef.err.ref = err\n")
+            try:
+                out.rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
+    return folder
+
+
+class Call:
+    """A request under way."""
+
+    def __init__(self):
+        self.answers = queue.Queue()
+
+    def wait_event(self, event, timeout_s):
+        answer = self.answers.get(timeout=timeout_s)
+        if answer.get("event") != event:
+            self.answers.put(answer)
+            self.result(timeout_s)
+            raise DriverError("UNEXPECTED", f"ended before {event}")
+
+    def result(self, timeout_s):
+        while True:
+            try:
+                answer = self.answers.get(timeout=timeout_s)
+            except queue.Empty:
+                raise DriverError("TIMEOUT", f"no answer from the driver in {timeout_s} s") from None
+            if "event" in answer:
+                continue
+            if "error" in answer:
+                raise DriverError(answer["error"], answer["message"])
+            return answer["result"]
+
+
+class Driver:
+    def __init__(self, log_path):
+        jars, tools = _jars("broker"), _jars("tools")
+        folder = _compiled(jars)
+        java = subprocess.run([paths.KAFKA, "java"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        self.log = open(log_path, "ab")
+        self.process = subprocess.Popen(
+            [java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dtools.jars={tools}",
+             f"-Dlog4j2.configurationFile={folder}/log4j2.properties", "-cp", f"{folder}:{jars}/*", "Driver"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
+        self.ids, self.calls = itertools.count(1), {}
+        self.lock = threading.Lock()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            answer = json.loads(line)
+            self.calls[answer["id"]].answers.put(answer)
+        for call in list(self.calls.values()):
+            call.answers.put({"error": "DRIVER_ENDED", "message": "the driver's JVM ended"})
+
+    def start(self, op, **fields):
+        call = Call()
+        with self.lock:
+            number = next(self.ids)
+            self.calls[number] = call
+            self.process.stdin.write(json.dumps({"id": number, "op": op, **fields}) + "\n")
+            self.process.stdin.flush()
+        return call
+
+    def call(self, op, timeout_s=60, **fields):
+        return self.start(op, **fields).result(timeout_s)
+
+    def tool(self, name, *args, stdin=None, timeout_s=60):
+        """Runs a tool's main; returns (exit status, output, complaints) as bytes."""
+        name = name if "." in name else f"org.apache.kafka.tools.{name}"
+        fields = {"stdin": b64(stdin)} if stdin is not None else {}
+        result = self.call("tool", timeout_s, **{"class": name, "args": [str(word) for word in args]}, **fields)
+        return result["status"], unb64(result["out"]), unb64(result["err"])
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()

@@ -1,0 +1,99 @@
+"""A broker under test: Jackdaw, or Apache Kafka as the measure. Both take the same settings, print
+`ready HOST:PORT` when they serve, stop on SIGTERM and crash on SIGKILL."""
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+from lib import paths
+
+START_S = {"jackdaw": 20, "kafka": 120}
+STOP_S = {"jackdaw": 20, "kafka": 60}
+
+
+class TargetError(Exception):
+    pass
+
+
+class Target:
+    """One node with a data folder of its own, on a free port that it keeps over restarts."""
+
+    def __init__(self, kind, folder, settings=None):
+        self.kind, self.folder = kind, pathlib.Path(folder)
+        self.data = self.folder / "data"
+        self.log = self.folder / f"{kind}.log"
+        self.settings = {"process.roles": "broker,controller", "node.id": "1", "log.dirs": str(self.data),
+                         "listeners": "PLAINTEXT://127.0.0.1:0", "offsets.topic.replication.factor": "1",
+                         "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
+                         **(settings or {})}
+        self.process = self.address = self.ready_s = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def command(self):
+        program = paths.JACKDAW if self.kind == "jackdaw" else paths.KAFKA
+        return [program, "server", "--config", self.folder / "server.properties"]
+
+    def start(self):
+        if self.address:
+            self.settings["listeners"] = f"PLAINTEXT://{self.address}"
+        (self.folder / "server.properties").write_text(
+            "".join(f"{key}={value}\n" for key, value in self.settings.items()))
+        started = time.monotonic()
+        lines = queue.Queue()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(), cwd=self.folder, stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.PIPE, stderr=log, text=True, errors="replace")
+        process = self.process
+
+        def read():
+            for line in process.stdout:
+                lines.put(line)
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        deadline = started + START_S[self.kind]
+        while True:
+            try:
+                line = lines.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                self.kill()
+                raise TargetError(f"not ready in {START_S[self.kind]} s: {self.last_words()}") from None
+            if line is None:
+                raise TargetError(f"ended with status {process.wait()} before it was ready: {self.last_words()}")
+            if line.startswith("ready "):
+                self.address = line.split()[1]
+                self.ready_s = time.monotonic() - started
+                return self
+
+    def last_words(self):
+        tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
+        return " | ".join(tail)
+
+    def stop(self):
+        """SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S[self.kind])
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise TargetError(f"did not stop in {STOP_S[self.kind]} s") from None
+
+    def kill(self):
+        """SIGKILL: what was not written is lost, and nothing is said to clients."""
+        self.process.kill()
+        self.process.wait()
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def segments(self, topic, partition=0):
+        return sorted((self.data / f"{topic}-{partition}").glob("*.log"))
+
+    def __enter__(self):
+        return self if self.alive() else self.start()
+
+    def __exit__(self, *_):
+        if self.alive():
+            self.kill()
