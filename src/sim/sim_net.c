@@ -119,11 +119,14 @@ static void chunk_free(struct sim_chunk *chunk)
     sim_free(chunk);
 }
 
+/* What is in flight is lost with the connection. */
 static void pipe_drop(struct sim_pipe *pipe)
 {
     struct sim *sim = pipe->conn->sim;
     list_for_each_safe (at, &pipe->chunks)
         chunk_free(container_of(at, struct sim_chunk, link));
+    pipe->written = pipe->arrived;
+    pipe->fin = false;
     sim_event_cancel(sim, &pipe->deliver);
     sim_event_cancel(sim, &pipe->ack);
 }
