@@ -513,8 +513,7 @@ void sim_destroy(struct sim *sim)
     must(!sim->current);
     for (int i = 0; i < sim->node_count; i++) {
         struct sim_node *node = sim->nodes[i];
-        if (node->up)
-            node_crash(node, SIM_KILL);
+        node_crash(node, SIM_KILL); /* also of a dead one: the test may have opened files there */
         sim_disk_fault(node, SIM_DISK_READ, NULL, 0, 0, 0);
         sim_disk_destroy(node->disk);
     }
