@@ -1,4 +1,8 @@
-/* Coroutines on ucontext, with what the sanitizers must be told of changes of stack. */
+/* Coroutines, with what the sanitizers must be told of changes of stack.
+ *
+ * On x86-64 a switch saves the registers that a callee keeps and changes the stack pointer.
+ * Elsewhere it is swapcontext, which also sets the signal mask, by a system call, and takes most of
+ * the time of a simulation. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -36,6 +40,94 @@
 #define fiber_destroy(fiber) ((void)(fiber))
 #define fiber_this() NULL
 #define fiber_switch(fiber) ((void)(fiber))
+#endif
+
+#if defined(__x86_64__) && !defined(SIM_UCONTEXT)
+
+void sim_stack_switch(void **save_here, void *go_there);
+void sim_stack_begin(void);
+
+__asm__(
+    ".text\n"
+    ".globl sim_stack_switch\n"
+    ".type sim_stack_switch, @function\n"
+    "sim_stack_switch:\n"
+    "    pushq %rbp\n"
+    "    pushq %rbx\n"
+    "    pushq %r12\n"
+    "    pushq %r13\n"
+    "    pushq %r14\n"
+    "    pushq %r15\n"
+    "    movq %rsp, (%rdi)\n"
+    "    movq %rsi, %rsp\n"
+    "    popq %r15\n"
+    "    popq %r14\n"
+    "    popq %r13\n"
+    "    popq %r12\n"
+    "    popq %rbx\n"
+    "    popq %rbp\n"
+    "    ret\n"
+    ".size sim_stack_switch, . - sim_stack_switch\n"
+    /* Where a new stack begins: r12 is the argument and r13 the function, which never returns. */
+    ".globl sim_stack_begin\n"
+    ".type sim_stack_begin, @function\n"
+    "sim_stack_begin:\n"
+    "    .cfi_startproc\n"
+    "    .cfi_undefined rip\n"
+    "    movq %r12, %rdi\n"
+    "    call *%r13\n"
+    "    ud2\n"
+    "    .cfi_endproc\n"
+    ".size sim_stack_begin, . - sim_stack_begin\n");
+
+static void machine_init(struct sim_machine *machine, uint8_t *stack, size_t size,
+                         void (*run)(struct sim_co *co), struct sim_co *co)
+{
+    void **top = (void **)(stack + size);
+    *--top = NULL;
+    *--top = NULL; /* the stack pointer is a multiple of 16 before the call in sim_stack_begin */
+    *--top = (void *)sim_stack_begin;
+    *--top = NULL;        /* rbp: the end of the chain of frames */
+    *--top = NULL;        /* rbx */
+    *--top = co;          /* r12 */
+    *--top = (void *)run; /* r13 */
+    *--top = NULL;        /* r14 */
+    *--top = NULL;        /* r15 */
+    machine->stack_pointer = top;
+}
+
+static void machine_switch(struct sim_machine *from, struct sim_machine *to)
+{
+    sim_stack_switch(&from->stack_pointer, to->stack_pointer);
+}
+
+#else
+
+/* makecontext passes ints only. */
+static void machine_begin(unsigned run_high, unsigned run_low, unsigned co_high, unsigned co_low)
+{
+    void (*run)(struct sim_co * co) =
+        (void (*)(struct sim_co *))((uintptr_t)run_high << 32 | run_low);
+    run((struct sim_co *)((uintptr_t)co_high << 32 | co_low));
+}
+
+static void machine_init(struct sim_machine *machine, uint8_t *stack, size_t size,
+                         void (*run)(struct sim_co *co), struct sim_co *co)
+{
+    must(getcontext(&machine->context) == 0);
+    machine->context.uc_stack.ss_sp = stack;
+    machine->context.uc_stack.ss_size = size;
+    machine->context.uc_link = NULL;
+    makecontext(&machine->context, (void (*)(void))machine_begin, 4,
+                (unsigned)((uintptr_t)run >> 32), (unsigned)(uintptr_t)run,
+                (unsigned)((uintptr_t)co >> 32), (unsigned)(uintptr_t)co);
+}
+
+static void machine_switch(struct sim_machine *from, struct sim_machine *to)
+{
+    swapcontext(&from->context, &to->context);
+}
+
 #endif
 
 /* Free stacks that are kept for the next coroutine. */
@@ -77,14 +169,12 @@ static void switch_out(struct sim_co *co)
     void *saved = NULL;
     asan_leave(co->ended ? NULL : &saved, sim->scheduler_stack, sim->scheduler_stack_size);
     fiber_switch(sim->scheduler_fiber);
-    swapcontext(&co->context_here, &sim->scheduler);
+    machine_switch(&co->machine, &sim->scheduler);
     asan_arrive(saved, NULL, NULL);
 }
 
-/* makecontext passes ints only. */
-static void co_main(unsigned high, unsigned low)
+static void co_main(struct sim_co *co)
 {
-    struct sim_co *co = (struct sim_co *)((uintptr_t)high << 32 | low);
     struct sim *sim = co->node->sim;
     asan_arrive(NULL, &sim->scheduler_stack, &sim->scheduler_stack_size);
     (void)sim;
@@ -109,12 +199,7 @@ struct sim_co *sim_co_start(struct sim_node *node, bool may_block, void (*run)(s
     co->ready_ns = sim_time(sim) + sim_random_between(&sim->schedule, 1000, 100000);
     co->stack = stack_take(sim);
     co->fiber = fiber_create();
-    must(getcontext(&co->context_here) == 0);
-    co->context_here.uc_stack.ss_sp = co->stack;
-    co->context_here.uc_stack.ss_size = SIM_STACK_BYTES;
-    co->context_here.uc_link = NULL;
-    makecontext(&co->context_here, (void (*)(void))co_main, 2, (unsigned)((uintptr_t)co >> 32),
-                (unsigned)(uintptr_t)co);
+    machine_init(&co->machine, co->stack, SIM_STACK_BYTES, co_main, co);
     list_push_back(&sim->cos, &co->link);
     node->co_count++;
     return co;
@@ -132,7 +217,7 @@ void sim_co_resume(struct sim_co *co)
     sim->scheduler_fiber = fiber_this();
     asan_leave(&saved, co->stack, SIM_STACK_BYTES);
     fiber_switch(co->fiber);
-    swapcontext(&sim->scheduler, &co->context_here);
+    machine_switch(&sim->scheduler, &co->machine);
     asan_arrive(saved, NULL, NULL);
     sim_memory_charge(sim, payer);
     sim->current = NULL;

@@ -58,6 +58,15 @@ void sim_event_cancel(struct sim *sim, struct sim_event *event);
 
 #define SIM_STACK_BYTES (256 << 10)
 
+/* Where a stack goes on; see sim_co.c. */
+struct sim_machine {
+#if defined(__x86_64__) && !defined(SIM_UCONTEXT)
+    void *stack_pointer;
+#else
+    ucontext_t context;
+#endif
+};
+
 struct sim_co {
     struct list link; /* sim->cos */
     struct sim_node *node;
@@ -71,7 +80,7 @@ struct sim_co {
     int64_t ready_ns; /* may go on at this time; INT64_MAX: not by itself */
     int64_t local_ns; /* how far it is ahead of sim->now_ns since it went on */
     uint8_t *stack;
-    ucontext_t context_here;
+    struct sim_machine machine;
     void *fiber; /* the sanitizer's */
 };
 
@@ -157,7 +166,7 @@ struct sim {
     struct list cos;
     struct sim_co *current; /* NULL: the test's own code runs */
     uint64_t next_co_id;
-    ucontext_t scheduler;
+    struct sim_machine scheduler;
     const void *scheduler_stack;
     size_t scheduler_stack_size;
     void *scheduler_fiber;
