@@ -32,6 +32,12 @@ void client_settings_init(struct client_settings *ret_settings)
     };
 }
 
+void client_hook_add(struct client *client, struct client_hook *hook)
+{
+    must(!client->closing);
+    list_push_back(&client->hooks, &hook->link);
+}
+
 struct loop *client_loop(struct client *client)
 {
     return client->loop;
@@ -155,7 +161,7 @@ static void tell_ended_run(struct loop *loop, struct loop_task *task)
     struct list *link;
     while ((link = list_pop(&ended))) {
         struct client_request *request = container_of(link, struct client_request, link);
-        request_end(request, request->result);
+        request_end(request, client->closing ? -ECANCELED : request->result);
     }
     client_check_finish(client);
 }
@@ -182,6 +188,7 @@ int client_create(struct loop *loop, const struct client_settings *settings, con
     client->settings.bootstrap = NULL;
     client->budget.limit_bytes = settings->memory_max_bytes;
     list_init(&client->nodes);
+    list_init(&client->hooks);
     list_init(&client->ended);
     client->tell_ended.run = tell_ended_run;
     client->finish.run = finish_run;
@@ -223,6 +230,11 @@ void client_close(struct client *client, void (*closed)(void *context), void *co
     client->closed = closed;
     client->closed_context = context;
     loop_timer_cancel(client->loop, &client->metadata.timer);
+    struct list *link;
+    while ((link = list_pop(&client->hooks))) {
+        struct client_hook *hook = container_of(link, struct client_hook, link);
+        hook->closing(hook);
+    }
     /* Each fails its requests, whose owners may send others: those end by themselves. */
     list_for_each (pos, &client->nodes) {
         struct client_node *node = container_of(pos, struct client_node, link);

@@ -59,6 +59,13 @@ int client_create(struct loop *loop, const struct client_settings *settings, con
  * are called from within; it may itself be called from a completion. */
 void client_close(struct client *client, void (*closed)(void *context), void *context);
 
+/* Told by client_close before anything else; linked while it wants to be. */
+struct client_hook {
+    struct list link;
+    void (*closing)(struct client_hook *hook);
+};
+void client_hook_add(struct client *client, struct client_hook *hook);
+
 struct loop *client_loop(struct client *client);
 const struct client_settings *client_settings(const struct client *client);
 

@@ -98,6 +98,7 @@ struct client {
     struct conn_set conns;
     struct memory_budget budget;
     struct list nodes;
+    struct list hooks;
     struct list ended; /* requests that failed before they reached a node */
     struct loop_task tell_ended;
     bool tell_queued;
