@@ -72,7 +72,7 @@ final class Differential {
         // The broker's own batches are not checked by Kafka for what it would never write.
         if (fault == Faults.BASE_OFFSET || fault == Faults.LAST_OFFSET_DELTA || fault == Faults.COUNT)
             rules.internal = false;
-        if (fault == Faults.CONTROL && rules.internal)
+        if (rules.internal && (raw.attributes & 0x20) != 0)
             raw.codec = 0;
         byte[] bytes = raw.encode();
         if (random.nextInt(20) == 0)
