@@ -63,7 +63,7 @@ void sim_destroy(struct sim *sim);
 /* Options may be changed while it runs. */
 struct sim_options *sim_options(struct sim *sim);
 
-/* Nodes. ------------------------------------------------------------------------------------- */
+/* Nodes. */
 
 /* Add a node: up, with an empty disk and an address of its own that `name` resolves to. */
 struct sim_node *sim_node_add(struct sim *sim, const char *name);
@@ -105,7 +105,7 @@ void sim_pause(struct sim_node *node, int64_t for_ns);
 /* Move the node's wall clock. */
 void sim_wall_jump(struct sim_node *node, int64_t by_ms);
 
-/* Running. ----------------------------------------------------------------------------------- */
+/* Running. */
 
 /* One choice of the scheduler. False when nothing is left that could ever happen. */
 bool sim_step(struct sim *sim);
@@ -128,7 +128,7 @@ void sim_note(struct sim *sim, const char *format, ...) __attribute__((format(pr
 /* A hash over all events so far. Same seed and same code, same hash; addresses never enter it. */
 uint64_t sim_trace_hash(const struct sim *sim);
 
-/* Network. ----------------------------------------------------------------------------------- */
+/* Network. */
 
 /* Nothing passes from one node to the other, until allowed again. The other direction is on its
  * own. TCP repeats what is lost, so a short block delays and a long one ends in -ETIMEDOUT. */
@@ -140,7 +140,7 @@ void sim_isolate(struct sim_node *node, bool isolated);
 /* Reset every connection between two nodes. */
 void sim_disconnect(struct sim_node *a, struct sim_node *b);
 
-/* Disk. -------------------------------------------------------------------------------------- */
+/* Disk. */
 
 enum sim_disk_op { SIM_DISK_READ, SIM_DISK_WRITE, SIM_DISK_SYNC, SIM_DISK_NAMES };
 

@@ -1,15 +1,5 @@
-/* Files.
- *
- * Every inode has two images: what processes see, and what is on the device. Writes and truncations
- * change the first and wait in a list; a sync takes those made before it began to the second. The
- * kernel may write back early: beyond writeback_bytes the oldest go. At a loss of power each
- * waiting write is kept, dropped or torn by sectors, each on its own; the size may have grown
- * without the bytes, which then are zeros. A sync that failed leaves each of its writes on the
- * device or lost for good, though processes still see them: a later sync that succeeds does not
- * bring them back (as on Linux; Rebello et al., "Can Applications Recover from fsync Failures?",
- * ATC 2020).
- *
- * Locks, open files and what is hot in the page cache die with the process or the machine. */
+/* The calls on files and names, and the faults they meet. What becomes of the bytes is in
+ * sim_inode.c, of the names in sim_names.c. */
 #include "sim/sim_disk.h"
 
 #include <stdlib.h>
@@ -32,193 +22,7 @@ struct sim_file {
     char *path; /* as opened; for faults */
 };
 
-/* Inodes.
- * -------------------------------------------------------------------------------------------- */
-
-struct sim_inode *sim_inode_create(struct sim_disk *disk, bool is_dir)
-{
-    struct sim_inode *inode = sim_alloc(sizeof *inode);
-    inode->disk = disk;
-    inode->refs = 1;
-    inode->is_dir = is_dir;
-    list_init(&inode->unsynced);
-    list_push_back(&disk->inodes, &inode->link);
-    return inode;
-}
-
-static void write_free(struct sim_inode *inode, struct sim_write *write)
-{
-    inode->unsynced_bytes -= (int64_t)write->size;
-    list_remove(&write->link);
-    sim_free(write);
-}
-
-static struct sim_write *oldest_write(struct sim_inode *inode)
-{
-    return list_empty(&inode->unsynced) ? NULL
-                                        : list_first(&inode->unsynced, struct sim_write, link);
-}
-
-/* All but the names, which may lead to other inodes. */
-static void inode_drop_bytes(struct sim_inode *inode)
-{
-    struct sim_write *write;
-    while ((write = oldest_write(inode)))
-        write_free(inode, write);
-    inode->disk->pages_used -= inode->now.pages_used;
-    sim_image_close(&inode->now);
-    sim_image_close(&inode->durable);
-    sim_free(inode->hot);
-    inode->hot = NULL;
-    inode->hot_slots = 0;
-}
-
-void sim_inode_ref(struct sim_inode *inode)
-{
-    inode->refs++;
-}
-
-void sim_inode_unref(struct sim_inode *inode)
-{
-    must(inode->refs > 0);
-    if (--inode->refs > 0)
-        return;
-    inode_drop_bytes(inode);
-    sim_names_close(&inode->names);
-    sim_names_close(&inode->names_durable);
-    list_remove(&inode->link);
-    sim_free(inode);
-}
-
-int64_t sim_inode_size(const struct sim_inode *inode)
-{
-    return inode->now.size_bytes;
-}
-
-void sim_inode_read(const struct sim_inode *inode, void *data, size_t size, int64_t offset)
-{
-    sim_image_read(&inode->now, data, size, offset);
-}
-
-/* The page cache.
- * ------------------------------------------------------------------------------------ */
-
-static void hot_set(struct sim_inode *inode, int64_t offset, size_t size)
-{
-    size_t first = (size_t)(offset / SIM_PAGE_BYTES);
-    size_t last = (size_t)((offset + (int64_t)size - 1) / SIM_PAGE_BYTES);
-    if (last >= inode->hot_slots) {
-        size_t slots = 2 * (last + 1);
-        inode->hot = sim_resize(inode->hot, slots);
-        memset(inode->hot + inode->hot_slots, 0, slots - inode->hot_slots);
-        inode->hot_slots = slots;
-    }
-    memset(inode->hot + first, 1, last - first + 1);
-}
-
-/* How many of the bytes from `offset` on are in the page cache. */
-static size_t hot_prefix(const struct sim_inode *inode, int64_t offset, size_t size)
-{
-    int64_t at = offset, end = offset + (int64_t)size;
-    while (at < end) {
-        size_t page = (size_t)(at / SIM_PAGE_BYTES);
-        if (page >= inode->hot_slots || !inode->hot[page])
-            break;
-        at = ((int64_t)page + 1) * SIM_PAGE_BYTES;
-    }
-    return (size_t)((at < end ? at : end) - offset);
-}
-
-static void hot_evict_sometimes(struct sim_inode *inode, int64_t offset)
-{
-    struct sim *sim = inode->disk->node->sim;
-    size_t page = (size_t)(offset / SIM_PAGE_BYTES);
-    if (page < inode->hot_slots && sim_random_ppm(&sim->disk, sim->options.cold_page_ppm))
-        inode->hot[page] = 0;
-}
-
-/* The device.
- * ------------------------------------------------------------------------------------------ */
-
-static void write_to_device(struct sim_inode *inode, struct sim_write *write)
-{
-    if (write->truncate)
-        sim_image_truncate(&inode->durable, write->offset);
-    else
-        sim_image_write(&inode->durable, write->data, write->size, write->offset);
-    write_free(inode, write);
-}
-
-static void write_tear(struct sim_inode *inode, struct sim_write *write)
-{
-    struct sim_random *random = &inode->disk->node->sim->disk;
-    size_t at = 0;
-    while (at < write->size) {
-        size_t part = SIM_SECTOR_BYTES - (size_t)((write->offset + (int64_t)at) % SIM_SECTOR_BYTES);
-        if (part > write->size - at)
-            part = write->size - at;
-        if (sim_random_below(random, 2))
-            sim_image_write(&inode->durable, write->data + at, part, write->offset + (int64_t)at);
-        at += part;
-    }
-    int64_t end = write->offset + (int64_t)write->size;
-    if (inode->durable.size_bytes < end && sim_random_below(random, 3) == 0)
-        sim_image_truncate(&inode->durable, end); /* the size without the bytes */
-    write_free(inode, write);
-}
-
-/* Decide for a write that was never synced, or whose sync failed. */
-static void write_maybe(struct sim_inode *inode, struct sim_write *write, uint32_t keep_ppm,
-                        uint32_t tear_ppm)
-{
-    struct sim_random *random = &inode->disk->node->sim->disk;
-    if (!write->truncate && sim_random_ppm(random, tear_ppm))
-        write_tear(inode, write);
-    else if (sim_random_ppm(random, keep_ppm))
-        write_to_device(inode, write);
-    else
-        write_free(inode, write);
-}
-
-static void inode_lose_power(struct sim_inode *inode)
-{
-    static const uint32_t keep_ppm[] = {0, 500000, 900000, 1000000};
-    static const uint32_t tear_ppm[] = {0, 100000, 1000000};
-    struct sim_random *random = &inode->disk->node->sim->disk;
-    struct sim_write *write;
-    if (list_empty(&inode->unsynced))
-        goto show;
-    uint32_t keep = keep_ppm[sim_random_below(random, array_size(keep_ppm))];
-    uint32_t tear = tear_ppm[sim_random_below(random, array_size(tear_ppm))];
-    while ((write = oldest_write(inode)))
-        write_maybe(inode, write, keep, tear);
-show:
-    inode->disk->pages_used -= inode->now.pages_used;
-    sim_image_copy(&inode->now, &inode->durable);
-    inode->disk->pages_used += inode->now.pages_used;
-    if (inode->hot)
-        memset(inode->hot, 0, inode->hot_slots);
-}
-
-static void unsynced_add(struct sim_inode *inode, bool truncate, int64_t offset, const void *data,
-                         size_t size)
-{
-    struct sim_write *write = sim_alloc(sizeof *write + size), *oldest;
-    write->number = inode->disk->next_write++;
-    write->truncate = truncate;
-    write->offset = offset;
-    write->size = size;
-    if (size > 0)
-        memcpy(write->data, data, size);
-    list_push_back(&inode->unsynced, &write->link);
-    inode->unsynced_bytes += (int64_t)size;
-    while (inode->unsynced_bytes > inode->disk->node->sim->options.writeback_bytes &&
-           (oldest = oldest_write(inode)))
-        write_to_device(inode, oldest);
-}
-
-/* The disk.
- * ---------------------------------------------------------------------------------------------- */
+/* The disk. */
 
 struct sim_disk *sim_disk_create(struct sim_node *node)
 {
@@ -262,7 +66,7 @@ void sim_disk_crash(struct sim_node *node, enum sim_crash kind)
     if (kind == SIM_KILL)
         return;
     list_for_each (at, &node->disk->inodes)
-        inode_lose_power(container_of(at, struct sim_inode, link));
+        sim_inode_lose_power(container_of(at, struct sim_inode, link));
     sim_changes_crash(node->disk);
 }
 
@@ -331,8 +135,7 @@ static int64_t disk_latency(struct sim_node *node, int64_t low, int64_t high)
     return sim_random_latency(&node->sim->disk, low, high, node->sim->options.slow_disk_ppm);
 }
 
-/* Open files.
- * -------------------------------------------------------------------------------------------- */
+/* Open files. */
 
 struct sim_inode *sim_file_inode(struct sim_node *node, int file)
 {
@@ -384,15 +187,6 @@ static struct sim_inode *open_inode(struct sim_node *node, const char *path, uns
     return inode;
 }
 
-static void file_truncate(struct sim_inode *inode, int64_t size_bytes)
-{
-    struct sim_disk *disk = inode->disk;
-    disk->pages_used -= inode->now.pages_used;
-    sim_image_truncate(&inode->now, size_bytes);
-    disk->pages_used += inode->now.pages_used;
-    unsynced_add(inode, true, size_bytes, NULL, 0);
-}
-
 int sim_file_open(struct env *env, const char *path, unsigned flags)
 {
     struct sim_node *node = sim_node_of(env);
@@ -412,7 +206,7 @@ int sim_file_open(struct env *env, const char *path, unsigned flags)
         return fd;
     }
     if ((flags & ENV_TRUNCATE) && inode->now.size_bytes > 0)
-        file_truncate(inode, 0);
+        sim_inode_truncate(inode, 0);
     return fd;
 }
 
@@ -459,7 +253,7 @@ ssize_t sim_file_read(struct env *env, int file, void *data, size_t size, int64_
     ssize_t clipped = clip_to_end(inode, size, offset);
     if (clipped <= 0)
         return clipped;
-    if (hot_prefix(inode, offset, (size_t)clipped) == (size_t)clipped) {
+    if (sim_inode_hot_prefix(inode, offset, (size_t)clipped) == (size_t)clipped) {
         sim_spend(node, sim_random_between(&node->sim->disk, 500, HOT_READ_MAX_NS));
     } else {
         sim_inode_ref(inode);
@@ -471,7 +265,7 @@ ssize_t sim_file_read(struct env *env, int file, void *data, size_t size, int64_
     }
     size = short_size(node, (size_t)clipped);
     sim_image_read(&inode->now, data, size, offset);
-    hot_set(inode, offset, size);
+    sim_inode_hot_set(inode, offset, size);
     return (ssize_t)size;
 }
 
@@ -484,43 +278,14 @@ ssize_t sim_file_read_nowait(struct env *env, int file, void *data, size_t size,
     ssize_t clipped = clip_to_end(found->inode, size, offset);
     if (clipped <= 0)
         return clipped;
-    hot_evict_sometimes(found->inode, offset);
-    size = hot_prefix(found->inode, offset, (size_t)clipped);
+    sim_inode_cool(found->inode, offset);
+    size = sim_inode_hot_prefix(found->inode, offset, (size_t)clipped);
     if (size == 0)
         return -EAGAIN;
     size = short_size(node, size);
     sim_spend(node, sim_random_between(&node->sim->disk, 500, HOT_READ_MAX_NS));
     sim_image_read(&found->inode->now, data, size, offset);
     return (ssize_t)size;
-}
-
-/* What of a write fits on the disk. */
-static size_t size_that_fits(const struct sim_inode *inode, int64_t offset, size_t size)
-{
-    int64_t left = inode->disk->pages_max - inode->disk->pages_used;
-    while (size > 0 && sim_image_new_pages(&inode->now, offset, size) > left) {
-        int64_t last_page = (offset + (int64_t)size - 1) / SIM_PAGE_BYTES * SIM_PAGE_BYTES;
-        size = last_page > offset ? (size_t)(last_page - offset) : 0;
-    }
-    return size;
-}
-
-static void file_put(struct sim_inode *inode, const struct iovec *parts, size_t size,
-                     int64_t offset)
-{
-    uint8_t *data = sim_alloc(size);
-    size_t filled = 0;
-    for (int i = 0; filled < size; i++) {
-        size_t part = parts[i].iov_len < size - filled ? parts[i].iov_len : size - filled;
-        if (part > 0)
-            memcpy(data + filled, parts[i].iov_base, part);
-        filled += part;
-    }
-    inode->disk->pages_used += sim_image_new_pages(&inode->now, offset, size);
-    sim_image_write(&inode->now, data, size, offset);
-    hot_set(inode, offset, size);
-    unsynced_add(inode, false, offset, data, size);
-    sim_free(data);
 }
 
 static size_t parts_size(const struct iovec *parts, int count)
@@ -541,9 +306,9 @@ static void write_some_before_crash(struct sim_node *node, int file, const struc
         return;
     size_t size = parts_size(parts, count);
     size =
-        size_that_fits(found->inode, offset, (size_t)sim_random_below(&node->sim->disk, size + 1));
+        sim_inode_room(found->inode, offset, (size_t)sim_random_below(&node->sim->disk, size + 1));
     if (size > 0)
-        file_put(found->inode, parts, size, offset);
+        sim_inode_put(found->inode, parts, size, offset);
 }
 
 ssize_t sim_file_write(struct env *env, int file, const struct iovec *parts, int count,
@@ -562,11 +327,11 @@ ssize_t sim_file_write(struct env *env, int file, const struct iovec *parts, int
         return err;
     if (size == 0)
         return 0;
-    size = size_that_fits(found->inode, offset, short_size(node, size));
+    size = sim_inode_room(found->inode, offset, short_size(node, size));
     if (size == 0)
         return -ENOSPC;
     sim_spend(node, disk_latency(node, WRITE_MIN_NS, WRITE_MAX_NS));
-    file_put(found->inode, parts, size, offset);
+    sim_inode_put(found->inode, parts, size, offset);
     found->inode->modified_ms = sim_wall_ms(node);
     return (ssize_t)size;
 }
@@ -583,13 +348,7 @@ int sim_file_sync(struct env *env, int file)
     int err = meet_fault(node, SIM_DISK_SYNC, found->path);
     sim_inode_ref(inode);
     sim_sleep(node, disk_latency(node, SYNC_MIN_NS, SYNC_MAX_NS));
-    struct sim_write *write;
-    while ((write = oldest_write(inode)) && write->number < until) {
-        if (err < 0)
-            write_maybe(inode, write, 500000, 0);
-        else
-            write_to_device(inode, write);
-    }
+    sim_inode_sync(inode, until, err < 0);
     sim_inode_unref(inode);
     return err;
 }
@@ -613,7 +372,7 @@ int sim_file_truncate(struct env *env, int file, int64_t size_bytes)
     int err = meet_fault(node, SIM_DISK_WRITE, found->path);
     if (err < 0)
         return err;
-    file_truncate(found->inode, size_bytes);
+    sim_inode_truncate(found->inode, size_bytes);
     found->inode->modified_ms = sim_wall_ms(node);
     return 0;
 }
@@ -640,9 +399,7 @@ int sim_file_lock(struct env *env, int file)
     return 0;
 }
 
-/* Names.
- * --------------------------------------------------------------------------------------------------
- */
+/* Names. */
 
 static void enter_names(struct sim_node *node, const char *call, const char *path)
 {
@@ -808,8 +565,7 @@ int sim_dir_list(struct env *env, const char *path, int (*each)(void *context, c
     return err;
 }
 
-/* For the test.
- * -------------------------------------------------------------------------------------------- */
+/* For the test. */
 
 int sim_disk_flip(struct sim_node *node, const char *path, int64_t offset, uint8_t mask)
 {

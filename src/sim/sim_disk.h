@@ -65,7 +65,24 @@ struct sim_disk {
     int64_t pages_max;
 };
 
+/* sim_inode.c: bytes. */
 struct sim_inode *sim_inode_create(struct sim_disk *disk, bool is_dir);
+
+/* Pages in the page cache: mark a range, tell how much of a range is there from its start, and
+ * sometimes let a page go. */
+void sim_inode_hot_set(struct sim_inode *inode, int64_t offset, size_t size);
+size_t sim_inode_hot_prefix(const struct sim_inode *inode, int64_t offset, size_t size);
+void sim_inode_cool(struct sim_inode *inode, int64_t offset);
+
+/* What of a write fits on the disk. */
+size_t sim_inode_room(const struct sim_inode *inode, int64_t offset, size_t size);
+void sim_inode_put(struct sim_inode *inode, const struct iovec *parts, size_t size, int64_t offset);
+void sim_inode_truncate(struct sim_inode *inode, int64_t size_bytes);
+
+/* Take the writes with numbers below `until` to the device; or, if that failed, some of them, and
+ * the others are lost. */
+void sim_inode_sync(struct sim_inode *inode, uint64_t until, bool failed);
+void sim_inode_lose_power(struct sim_inode *inode);
 
 /* sim_names.c: directories. */
 

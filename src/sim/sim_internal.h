@@ -10,7 +10,7 @@
 #include "sim/sim.h"
 
 /* Randomness. Streams of their own, so that one more draw in the network does not change what the
- * disk does. ----------------------------------------------------------------------------------- */
+ * disk does. */
 
 struct sim_random {
     uint64_t state;
@@ -25,8 +25,7 @@ bool sim_random_ppm(struct sim_random *random, uint32_t ppm);
 /* Between low and high; with chance slow_ppm up to a hundred times that. */
 int64_t sim_random_latency(struct sim_random *random, int64_t low, int64_t high, uint32_t slow_ppm);
 
-/* Memory. ---------------------------------------------------------------------------------------
- */
+/* Memory. */
 
 /* The simulator's own, never counted as a node's. Zeroed; never NULL. */
 void *sim_alloc(size_t size);
@@ -40,8 +39,7 @@ void sim_memory_attach(struct sim *sim); /* this thread's simulation from now on
 void sim_memory_detach(struct sim *sim);
 void sim_memory_drop(struct sim_node *node); /* free all that the node has */
 
-/* Events: something of the world, not of a node's code, that happens at a time. ------------------
- */
+/* Events: something of the world, not of a node's code, that happens at a time. */
 
 struct sim_event {
     struct heap_node node;
@@ -53,8 +51,7 @@ bool sim_event_is_set(const struct sim_event *event);
 void sim_event_set(struct sim *sim, struct sim_event *event, int64_t at_ns);
 void sim_event_cancel(struct sim *sim, struct sim_event *event);
 
-/* Coroutines: the threads and jobs of the nodes. --------------------------------------------------
- */
+/* Coroutines: the threads and jobs of the nodes. */
 
 #define SIM_STACK_BYTES (256 << 10)
 
@@ -96,8 +93,7 @@ void sim_stacks_free(struct sim *sim);
 void sim_co_wait(struct sim_co *co, int64_t until_ns, bool waiting);
 void sim_co_wake(struct sim_co *co, int64_t delay_ns);
 
-/* Nodes. -----------------------------------------------------------------------------------------
- */
+/* Nodes. */
 
 enum sim_fd_kind { SIM_FD_FREE, SIM_FD_FILE, SIM_FD_SOCK };
 

@@ -87,8 +87,7 @@ void sim_names_copy(struct sim_names *to, const struct sim_names *from)
     *to = copy;
 }
 
-/* Paths.
- * --------------------------------------------------------------------------------------------- */
+/* Paths. */
 
 /* The next name of a path, or false at its end. */
 static bool path_next(const char **path, char name[SIM_NAME_MAX], int *ret_error)
@@ -148,8 +147,7 @@ struct sim_inode *sim_path_find(struct sim_disk *disk, const char *path, int *re
     return inode;
 }
 
-/* Changes.
- * -------------------------------------------------------------------------------------------- */
+/* Changes. */
 
 static void change_add(struct sim_name_change *change, struct sim_inode *dir, const char *name,
                        struct sim_inode *inode)

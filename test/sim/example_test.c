@@ -45,8 +45,7 @@ struct record {
     int64_t number, check;
 };
 
-/* The server. ------------------------------------------------------------------------------------
- */
+/* The server. */
 
 struct server;
 
@@ -233,8 +232,7 @@ static void server_main(struct env *env, void *context)
     loop_join(&server->loop); /* a simulated server runs until it crashes */
 }
 
-/* The client. ------------------------------------------------------------------------------------
- */
+/* The client. */
 
 struct client {
     struct loop loop;
@@ -341,8 +339,7 @@ static void client_main(struct env *env, void *context)
     loop_join(&client->loop);
 }
 
-/* The run. ---------------------------------------------------------------------------------------
- */
+/* The run. */
 
 #define CLIENTS 2
 

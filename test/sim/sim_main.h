@@ -14,8 +14,8 @@
  * Seeds run in child processes, so that one that fails (must, a crash, a sanitizer, a hang) is
  * printed as "failed seed=N" and the next one goes on. Some seeds run twice, and then the trace
  * hashes must be equal. Exits with 1 if any failed. */
-#ifndef JACKDAW_SIM_MAIN_H
-#define JACKDAW_SIM_MAIN_H
+#ifndef JACKDAW_TEST_SIM_MAIN_H
+#define JACKDAW_TEST_SIM_MAIN_H
 
 #include "sim/sim.h"
 
