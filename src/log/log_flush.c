@@ -31,7 +31,7 @@ static int sync_segment(struct log *log, struct segment *segment)
     return 0;
 }
 
-static int sync_path(struct log *log, const char *path)
+int log_sync_path(struct log *log, const char *path)
 {
     int file = env_open(log->env, path, ENV_READ | ENV_WRITE);
     if (file < 0)
@@ -49,11 +49,11 @@ static int sync_small_files(struct log *log)
     if (snapshot >= 0)
         err = segment_path(path, log->dir, snapshot, SEGMENT_SNAPSHOT, "");
     if (snapshot >= 0 && err == 0)
-        err = sync_path(log, path);
+        err = log_sync_path(log, path);
     if (err == 0 && atomic_exchange_explicit(&log->epochs_unsynced, false, memory_order_acq_rel)) {
         err = path_join(path, log->dir, EPOCHS_FILE);
         if (err == 0)
-            err = sync_path(log, path);
+            err = log_sync_path(log, path);
     }
     return err;
 }

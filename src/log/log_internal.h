@@ -147,6 +147,9 @@ int segment_index_batch(struct log *log, struct segment *segment, const struct b
                         int32_t position);
 /* Write the tails of the indexes, with a last time entry when `closing`. WRITER. */
 int segment_write_indexes(struct log *log, struct segment *segment, bool closing);
+/* Whether the batch that a time entry names has that timestamp. BLOCKING. */
+int segment_time_entry_true(struct log *log, struct segment *segment,
+                            const struct index_entry *entry, bool *ret_true);
 /* Read max_timestamp of a segment that was opened, not written. BLOCKING. */
 int segment_load_timestamps(struct log *log, struct segment *segment);
 
@@ -167,6 +170,10 @@ int log_ensure_dir(struct log *log);
 int log_write_epochs(struct log *log);
 int log_write_snapshot(struct log *log, int64_t offset);
 int log_remove_snapshot(struct log *log, int64_t offset);
+
+/* log_flush.c */
+
+int log_sync_path(struct log *log, const char *path); /* a missing file is fine. BLOCKING */
 
 /* log_truncate.c */
 

@@ -177,11 +177,26 @@ static int roll_to_empty(struct log *log)
     return env_sync_dir(log->env, log->dir);
 }
 
+/* Producers that wrote only to what goes now are known from the snapshot where the log will begin:
+ * it must outlive a crash. */
+static int keep_snapshot(struct log *log, int64_t base_offset)
+{
+    char path[LOG_PATH_MAX];
+    if (base_offset <= log_recovery_point(log))
+        return 0;
+    int err = segment_path(path, log->dir, base_offset, SEGMENT_SNAPSHOT, "");
+    if (err == 0)
+        err = log_sync_path(log, path);
+    return err < 0 ? err : env_sync_dir(log->env, log->dir);
+}
+
 static int give_up(struct log *log, int32_t count, const char *reason)
 {
     int err = 0;
     if (count > 0 && count == log->segment_count)
         err = roll_to_empty(log);
+    if (count > 0 && err == 0)
+        err = keep_snapshot(log, log->segments[count]->base_offset);
     for (int32_t i = 0; i < count && err == 0; i++) {
         int64_t base = log->segments[0]->base_offset, next_base = log->segments[1]->base_offset;
         say_info(log->say, "giving up a segment", kv_text("log", log->name),

@@ -74,13 +74,16 @@ static int search_segment(struct time_search *search, struct segment *segment, i
 static int time_floor(struct time_search *search, struct segment *segment, int64_t *ret_offset)
 {
     struct index_entry entry;
-    bool found;
+    bool found, is_true;
     *ret_offset = search->from > segment->base_offset ? search->from : segment->base_offset;
     int err = segment_index_floor(search->log, segment, INDEX_TIME, INDEX_BY_KEY, search->timestamp,
                                   true, &found, &entry);
     if (err == -ENOENT || err == -ENODATA)
         return 0;
-    if (err == 0 && found && segment->base_offset + entry.value > *ret_offset)
+    if (err < 0 || !found || segment->base_offset + entry.value <= *ret_offset)
+        return err;
+    err = segment_time_entry_true(search->log, segment, &entry, &is_true);
+    if (err == 0 && is_true)
         *ret_offset = segment->base_offset + entry.value;
     return err;
 }

@@ -170,6 +170,19 @@ static int take_up_indexes(struct recovery *recovery, int32_t i, int64_t sizes[I
     return 0;
 }
 
+/* A closed segment with timestamps has at least the closing entry in its .timeindex. */
+static int time_index_missing(struct recovery *recovery, int32_t i, bool *ret_missing)
+{
+    struct segment_place place;
+    *ret_missing = false;
+    if (recovery->scans[i].size == 0)
+        return 0;
+    int err = segment_find_from(recovery->log, segment_at(recovery, i), 0, INT64_MIN, true, &place);
+    if (err == 0)
+        *ret_missing = place.batch.max_timestamp >= 0;
+    return err == -ENODATA || err == -EBADMSG ? 0 : err;
+}
+
 /* Decide what of the indexes is kept. Closed segments below the trusted offset are believed when
  * the files are there and whole: what an entry says is checked whenever it is used. */
 static int plan_indexes(struct recovery *recovery, int32_t i)
@@ -188,6 +201,11 @@ static int plan_indexes(struct recovery *recovery, int32_t i)
         if (sizes[kind] < 0 || sizes[kind] % entry_size != 0 ||
             sizes[kind] / entry_size > INT32_MAX)
             whole = false;
+    }
+    if (err == 0 && whole && !last && sizes[INDEX_TIME] == 0) {
+        err = time_index_missing(recovery, i, &ok);
+        whole = !ok;
+        ok = false;
     }
     if (err < 0)
         return err;
@@ -277,6 +295,9 @@ static int plan_segment(struct recovery *recovery, int32_t i)
 static int choose_snapshot(struct recovery *recovery)
 {
     int64_t limit = recovery->trusted;
+    /* Retention may have passed the recovery point; it saw to the snapshot where the log begins. */
+    if (recovery->folder->segment_count > 0 && segment_at(recovery, 0)->base_offset > limit)
+        limit = segment_at(recovery, 0)->base_offset;
     for (int32_t i = 0; i < recovery->folder->segment_count; i++)
         if (recovery->scans[i].rebuild_txns && segment_at(recovery, i)->base_offset < limit)
             limit = segment_at(recovery, i)->base_offset;
@@ -460,7 +481,7 @@ static int read_segment(struct recovery *recovery, int32_t i, bool *ret_ends_her
     int32_t start;
     bool last = next_base(recovery, i) == INT64_MAX;
     int err = read_start(recovery, i, &start);
-    if (err < 0 || (start >= result->size && !last))
+    if (err < 0 || (start >= result->size && !last && !result->rebuild))
         return err;
 
     result->read = true;
@@ -503,6 +524,20 @@ static int check_segment(struct recovery *recovery, int32_t i, bool *ret_ends_he
     return 0;
 }
 
+/* An empty epoch file beside batches that have epochs is no epoch file. */
+static int check_epochs(struct recovery *recovery)
+{
+    struct segment_place place;
+    int err = -ENODATA;
+    if (recovery->log->epochs.count > 0)
+        return 0;
+    for (int32_t i = 0; i < recovery->folder->segment_count && err == -ENODATA; i++)
+        err = segment_find_from(recovery->log, segment_at(recovery, i), 0, INT64_MIN, true, &place);
+    if (err == 0)
+        recovery->epochs_rebuild = place.batch.magic >= 2 && place.batch.leader_epoch >= 0;
+    return err == -ENODATA || err == -EBADMSG ? 0 : err;
+}
+
 int recovery_scan(struct recovery *recovery)
 {
     int32_t count = recovery->folder->segment_count;
@@ -514,6 +549,8 @@ int recovery_scan(struct recovery *recovery)
         return -ENOMEM;
     for (int32_t i = 0; i < count && err == 0; i++)
         err = plan_segment(recovery, i);
+    if (err == 0)
+        err = check_epochs(recovery);
     if (err == 0)
         err = choose_snapshot(recovery);
     for (int32_t i = 0; i < count && err == 0 && !ends_here; i++) {

@@ -329,26 +329,78 @@ int segment_write_indexes(struct log *log, struct segment *segment, bool closing
     return err;
 }
 
+int segment_time_entry_true(struct log *log, struct segment *segment,
+                            const struct index_entry *entry, bool *ret_true)
+{
+    struct segment_place place;
+    int64_t offset = segment->base_offset + entry->value;
+    int err = entry->value < 0 ? -EBADMSG : segment_find(log, segment, offset, true, &place);
+    *ret_true = err == 0 && batch_last_offset(&place.batch) == offset &&
+                place.batch.max_timestamp == entry->key;
+    if (!*ret_true && (err == 0 || err == -ENODATA || err == -EBADMSG)) {
+        say_warn(log->say, "a time index is damaged, reading without it", kv_text("log", log->name),
+                 kv_int("segment", segment->base_offset));
+        return 0;
+    }
+    return err;
+}
+
+/* The first batch with the greatest timestamp, from the batches themselves. */
+static int scan_timestamps(struct log *log, struct segment *segment, struct index_entry *ret_entry)
+{
+    uint8_t buffer[SCAN_SMALL_BYTES];
+    struct file_ref *file;
+    struct scan scan;
+    struct batch batch;
+    *ret_entry = (struct index_entry){NO_TIMESTAMP, 0};
+    if (segment_size(segment) == 0)
+        return 0;
+    int err = segment_file(log, segment, SEGMENT_LOG, &file);
+    if (err < 0)
+        return err;
+    scan_init(&scan, log->env, file_ref_descriptor(file), 0, segment_size(segment), true, buffer);
+    while ((err = scan_next(&scan, &batch)) == 0)
+        if (batch.max_timestamp > ret_entry->key)
+            *ret_entry = (struct index_entry){
+                batch.max_timestamp, (int32_t)(batch_last_offset(&batch) - segment->base_offset)};
+    file_ref_drop(file);
+    return err == -ENODATA ? 0 : err;
+}
+
+/* The last entry of a closed segment's .timeindex, if it is true. */
+static int last_time_entry(struct log *log, struct segment *segment, int32_t count,
+                           struct index_entry *ret_entry, bool *ret_true)
+{
+    struct file_ref *file;
+    *ret_true = false;
+    if (count == 0)
+        return 0;
+    int err = segment_file(log, segment, SEGMENT_TIMEINDEX, &file);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    struct index_file in = {log->env, file_ref_descriptor(file), INDEX_TIME, count, true};
+    err = index_read_entry(&in, count - 1, ret_entry);
+    file_ref_drop(file);
+    if (err < 0)
+        return err == -ENODATA ? 0 : err;
+    return segment_time_entry_true(log, segment, ret_entry, ret_true);
+}
+
 int segment_load_timestamps(struct log *log, struct segment *segment)
 {
-    struct index_entry entry = {NO_TIMESTAMP, 0};
-    struct file_ref *file;
+    struct index_entry entry;
+    bool is_true;
     pthread_mutex_lock(&log->list_lock);
     bool known = segment->timestamps_known;
     int32_t count = segment->index[INDEX_TIME].written;
     pthread_mutex_unlock(&log->list_lock);
     if (known)
         return 0;
-    if (count > 0) {
-        int err = segment_file(log, segment, SEGMENT_TIMEINDEX, &file);
-        if (err < 0)
-            return err;
-        struct index_file in = {log->env, file_ref_descriptor(file), INDEX_TIME, count, true};
-        err = index_read_entry(&in, count - 1, &entry);
-        file_ref_drop(file);
-        if (err < 0)
-            return err;
-    }
+    int err = last_time_entry(log, segment, count, &entry, &is_true);
+    if (err == 0 && !is_true)
+        err = scan_timestamps(log, segment, &entry);
+    if (err < 0)
+        return err;
     pthread_mutex_lock(&log->list_lock);
     segment->max_timestamp = entry.key;
     segment->max_timestamp_offset = segment->base_offset + entry.value;

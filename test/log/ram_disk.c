@@ -648,6 +648,11 @@ void ram_disk_destroy(struct ram_disk *disk)
     free(disk);
 }
 
+void ram_disk_reseed(struct ram_disk *disk, uint64_t seed)
+{
+    disk->random = seed;
+}
+
 struct env *ram_disk_env(struct ram_disk *disk)
 {
     return &disk->env;
@@ -767,9 +772,11 @@ void ram_disk_crash(struct ram_disk *disk, enum ram_crash how)
         return;
 
     /* Names survive in their order, as in a journal: a prefix of what was not synced. */
-    int kept = how == RAM_CRASH_CLEAN || disk->change_count == 0
-                   ? 0
-                   : (int)(disk_random(disk) % (uint64_t)(disk->change_count + 1));
+    int kept = 0;
+    if (how == RAM_CRASH_TORN && disk_random(disk) % 2 == 0)
+        kept = disk->change_count;
+    else if (how == RAM_CRASH_TORN)
+        kept = (int)(disk_random(disk) % (uint64_t)(disk->change_count + 1));
     for (int i = 0; i < kept; i++)
         names_set(&disk->durable, disk->changes[i].path, disk->changes[i].node);
     changes_clear(disk);

@@ -15,6 +15,7 @@ struct ram_disk *ram_disk_create(uint64_t seed);
 void ram_disk_destroy(struct ram_disk *disk);
 struct env *ram_disk_env(struct ram_disk *disk);
 
+void ram_disk_reseed(struct ram_disk *disk, uint64_t seed);
 void ram_disk_set_time(struct ram_disk *disk, int64_t wall_ms);
 
 /* Calls that touch the disk so far. */
