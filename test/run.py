@@ -44,6 +44,7 @@ SUITES = [
     Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
     Suite("differential", "codec and records against Kafka's own classes", "clients", long_limit_s=7200),
     Suite("fuzz", "every fuzz target for a while", "fuzz", long_limit_s=7200),
+    Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
 ]
 

@@ -89,8 +89,9 @@ def main():
     loads, ledger, lock = [], Ledger(), threading.Lock()
     try:
         target.start()
-        AdminClient({"bootstrap.servers": target.address, "log_level": 0}).create_topics(
-            [NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(30)
+        admin = AdminClient({"bootstrap.servers": target.address, "log_level": 0})
+        admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(30)
+        del admin
         loads = [Load(n, target.address, ledger, lock, seed) for n in range(PRODUCERS)]
         for load in loads:
             load.start()
