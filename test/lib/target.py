@@ -35,11 +35,13 @@ class Target:
         program = paths.JACKDAW if self.kind == "jackdaw" else paths.KAFKA
         return [program, "server", "--config", self.folder / "server.properties"]
 
+    def write(self, path):
+        path.write_text("".join(f"{key}={value}\n" for key, value in self.settings.items()))
+
     def start(self):
         if self.address:
             self.settings["listeners"] = f"PLAINTEXT://{self.address}"
-        (self.folder / "server.properties").write_text(
-            "".join(f"{key}={value}\n" for key, value in self.settings.items()))
+        self.write(self.folder / "server.properties")
         started = time.monotonic()
         lines = queue.Queue()
         with open(self.log, "ab") as log:

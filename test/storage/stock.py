@@ -1,0 +1,77 @@
+"""Apache Kafka's stock config/server.properties, unedited but for log.dirs, starts the broker: it serves on
+9092, keeps records over a restart and stops in order. Run in a network namespace of its own, where
+those ports are free.
+
+    test/storage/stock.py [--target jackdaw|kafka]
+"""
+import pathlib
+import shutil
+import sys
+import tempfile
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
+
+from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # noqa: E402
+
+from lib.load import create_topic  # noqa: E402
+from lib.target import Target  # noqa: E402
+
+STOCK = pathlib.Path(__file__).resolve().parent / "fixtures/server.properties"
+NAME = "the_stock_server_properties_start_it"
+
+
+class Stock(Target):
+    """The file goes in as it is but for one line."""
+
+    def write(self, path):
+        lines = [f"log.dirs={self.data}" if line.startswith("log.dirs=") else line
+                 for line in STOCK.read_text().splitlines()]
+        path.write_text("\n".join(lines) + "\n")
+
+
+def check(target):
+    address = "localhost:9092"
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    resource = ConfigResource(ResourceType.BROKER, "1")
+    found = admin.describe_configs([resource])[resource].result(20)
+    values = {key: found[key].value for key in ("log.retention.hours", "num.io.threads", "socket.request.max.bytes")}
+    wanted = {"log.retention.hours": "168", "num.io.threads": "8", "socket.request.max.bytes": "104857600"}
+    if values != wanted:
+        raise AssertionError(f"it describes {values}")
+    create_topic(address, "topic", 1)
+    box = []
+    producer = Producer({"bootstrap.servers": address, "log_level": 0, "message.timeout.ms": 20_000})
+    producer.produce("topic", b"value", on_delivery=lambda error, _: box.append(error))
+    producer.flush(20)
+    if box != [None]:
+        raise AssertionError(f"produce: {box}")
+    if target.stop() != 0:
+        raise AssertionError("it did not end well")
+    target.start()
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "none", "enable.auto.commit": False, "log_level": 0})
+    consumer.assign([TopicPartition("topic", 0, 0)])
+    message = consumer.poll(20)
+    consumer.close()
+    if message is None or message.error() or message.value() != b"value":
+        raise AssertionError("the record did not survive a restart")
+
+
+def main():
+    kind = sys.argv[2] if sys.argv[1:2] == ["--target"] else "jackdaw"
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="stock-"))
+    try:
+        with Stock(kind, folder) as target:
+            check(target)
+            target.stop()
+        print(f"ok {NAME}")
+        return 0
+    except Exception as thrown:
+        print(f"FAIL {NAME} ({type(thrown).__name__}: {thrown})")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
