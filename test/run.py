@@ -29,28 +29,33 @@ class Suite:
     name: str
     what: str
     packages: str  # a group of `./dev install`
-    needs: str = ""  # the file without which the suite is not there yet
+    needs: str = ""  # files without which the suite is not there yet
     long_only: bool = False  # in `./dev test all` only
     limit_s: int = 600  # a suite that hangs is ended and failed
     long_limit_s: int = 3600
 
 
 # The one list of suites, in the order they run.
+SERVER = "src/server/*.c"
 SUITES = [
     Suite("lint", "format, includes by rank, system calls, READMEs", "lint"),
     Suite("door", "./dev and the README say the same", "lint"),
+    Suite("harness", "the tests' own machinery", "lint"),
     Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
-    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
     Suite("differential", "codec and records against Kafka's own classes", "clients", long_limit_s=7200),
     Suite("fuzz", "every fuzz target for a while", "fuzz", long_limit_s=7200),
-    Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
+    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
+    Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900),
+    Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, long_limit_s=7200),
+    Suite("storage", "the stock settings; a full disk", "disk", SERVER),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
+    Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
 ]
 
 
 def present(suite):
-    return (ROOT / "test/suites" / suite.name).exists() and (not suite.needs or (ROOT / suite.needs).exists())
+    return (ROOT / "test/suites" / suite.name).exists() and (not suite.needs or any(ROOT.glob(suite.needs)))
 
 
 class Tally:

@@ -1,0 +1,116 @@
+"""The harness itself: what must be noticed is noticed."""
+import io
+import pathlib
+import struct
+import sys
+import tempfile
+import unittest
+import zlib
+from contextlib import redirect_stdout
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
+
+import run as runner  # noqa: E402
+from lib.ledger import Ledger  # noqa: E402
+from lib.segments import batches  # noqa: E402
+
+
+class LedgerTest(unittest.TestCase):
+    def setUp(self):
+        self.ledger = Ledger()
+        self.lines = []
+        for offset in range(5):
+            value = b"value %d" % offset
+            self.ledger.acknowledge(0, offset, value, f"p0.{offset}")
+            self.lines.append(f"topic 0 {offset} {zlib.crc32(value)} p0.{offset}")
+
+    def check(self, lines):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            return self.ledger.check(file.name, {f"p0.{n}" for n in range(9)})
+
+    def test_a_whole_log_is_right(self):
+        self.assertEqual(self.check(self.lines), [])
+
+    def test_a_record_that_was_sent_and_not_acknowledged_may_be_there(self):
+        self.assertEqual(self.check([*self.lines, "topic 0 5 1 p0.5"]), [])
+
+    def test_a_lost_record_is_noticed(self):
+        self.assertTrue(any("promised" in one for one in self.check(self.lines[:-1])))
+
+    def test_a_changed_record_is_noticed(self):
+        self.assertTrue(any("promised" in one for one in self.check([*self.lines[:-1], "topic 0 4 1 p0.4"])))
+
+    def test_a_duplicate_is_noticed(self):
+        again = "topic 0 5 " + self.lines[4].split(" ", 3)[3]
+        self.assertTrue(any("2 times" in one for one in self.check([*self.lines, again])))
+
+    def test_a_gap_is_noticed(self):
+        self.assertTrue(any("gap" in one for one in self.check([*self.lines, "topic 0 6 1 p0.6"])))
+
+    def test_a_wrong_order_is_noticed(self):
+        self.assertTrue(any("comes after" in one for one in self.check([*self.lines, "topic 0 5 1 p0.7", "topic 0 6 1 p0.6"])))
+
+    def test_a_record_from_nowhere_is_noticed(self):
+        self.assertTrue(any("never sent" in one for one in self.check([*self.lines, "topic 0 5 1 p0.99"])))
+
+    def test_an_offset_promised_twice_is_noticed(self):
+        self.ledger.acknowledge(0, 2, b"other", "p0.8")
+        self.assertTrue(any("was promised to" in one for one in self.check(self.lines)))
+
+
+class RunnerTest(unittest.TestCase):
+    def tally(self, ci, *lines):
+        tally = runner.Tally()
+        tally.ci, tally.allowed = ci, ["suite: may be*"]
+        for line in lines:
+            found = runner.LINE.match(line)
+            tally.add("suite", found[1], found[2], found[3] or "")
+        return tally.counts["ok"], tally.counts["FAIL"], tally.counts["SKIP"]
+
+    def test_verdicts_are_counted(self):
+        self.assertEqual(self.tally(False, "ok one", "FAIL two (why)", "SKIP three (no root)"), (1, 1, 1))
+
+    def test_in_ci_only_listed_skips_are_allowed(self):
+        self.assertEqual(self.tally(True, "SKIP may be skipped (why)", "SKIP must run (why)"), (0, 1, 1))
+
+    def test_a_suite_that_dies_without_a_word_has_failed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "test/suites").mkdir(parents=True)
+            (root / "dev").write_text("#!/bin/sh\n")
+            (root / "test/suites/dies").write_text("#!/bin/sh\necho ok one\nexit 3\n")
+            for path in (root / "dev", root / "test/suites/dies"):
+                path.chmod(0o755)
+            tally, before = self.empty_tally(), runner.ROOT
+            runner.ROOT = root
+            try:
+                with redirect_stdout(io.StringIO()):
+                    runner.run_suite(runner.Suite("dies", "", "lint"), [], tally, False)
+            finally:
+                runner.ROOT = before
+        self.assertEqual((tally.counts["ok"], tally.counts["FAIL"]), (1, 1))
+
+    @staticmethod
+    def empty_tally():
+        tally = runner.Tally()
+        tally.ci = False
+        return tally
+
+
+class SegmentsTest(unittest.TestCase):
+    def test_batch_headers_are_read_and_a_torn_tail_is_left(self):
+        head = struct.pack(">qiibIhiqqqhii", 7, 49, 0, 2, 0, 4 | 8, 2, 0, 0, 11, 1, 5, 3)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "0.log")
+            path.write_bytes(head + head[:30])
+            found = batches(path)
+        self.assertEqual(len(found), 1)
+        one = found[0]
+        self.assertEqual((one.base_offset, one.last_offset, one.codec, one.log_append_time, one.base_sequence, one.count),
+                         (7, 9, "zstd", True, 5, 3))
+
+
+if __name__ == "__main__":
+    unittest.main()
