@@ -160,7 +160,13 @@ enum Faults {
     },
     PACKED_BYTE {
         void apply(RawBatch batch, Random random) {
-            batch.tamperPacked = bytes -> flip(bytes, random);
+            batch.tamperPacked = bytes -> {
+                flip(bytes, random);
+                // Flags that RFC 1952 reserves: it demands an error, which Java does not give.
+                if (batch.codec == 1 && bytes.length > 3)
+                    bytes[3] &= 0x1f;
+                return bytes;
+            };
         }
     },
     PACKED_CUT {
