@@ -80,15 +80,16 @@ struct fake_fault *fake_fault_add(struct fake_cluster *cluster, int16_t key, int
 
 /* ---- storage ---- */
 
-static int16_t append(struct fake_partition *partition, struct records records,
-                      int64_t *ret_base_offset)
+static int16_t append(struct fake_cluster *cluster, struct fake_partition *partition,
+                      struct records records, int64_t *ret_base_offset)
 {
     struct batch batch;
     if (batch_read(records.data, (size_t)records.size, &batch) < 0 || batch.size != records.size ||
         !batch_checksum_ok(&batch))
         return KAFKA_CORRUPT_MESSAGE;
     int remembered = 0;
-    for (int i = partition->batch_count - 1; i >= 0 && batch.producer_id >= 0; i--) {
+    bool check = batch.producer_id >= 0 && !cluster->mutant.forget_sequences;
+    for (int i = partition->batch_count - 1; i >= 0 && check; i--) {
         const struct fake_batch *old = &partition->batches[i];
         if (old->producer_id != batch.producer_id)
             continue;
@@ -111,6 +112,7 @@ static int16_t append(struct fake_partition *partition, struct records records,
     }
     if (remembered > 0)
         return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    *ret_base_offset = partition->end_offset + (cluster->mutant.wrong_offset ? 1 : 0);
     must(partition->batch_count < FAKE_BATCHES_MAX &&
          partition->log_size + records.size <= FAKE_LOG_BYTES);
     uint8_t *at = partition->log + partition->log_size;
@@ -119,7 +121,11 @@ static int16_t append(struct fake_partition *partition, struct records records,
     partition->batches[partition->batch_count++] = (struct fake_batch){
         partition->end_offset, partition->log_size, records.size,      batch.producer_id,
         batch.producer_epoch,  batch.base_sequence, batch.record_count};
-    *ret_base_offset = partition->end_offset;
+    if (cluster->mutant.lose_every > 0 &&
+        cluster->requests[API_PRODUCE] % cluster->mutant.lose_every == 0) {
+        partition->batches[partition->batch_count - 1].size = 0;
+        return 0; /* its numbers are kept, its records are not */
+    }
     partition->log_size += records.size;
     partition->end_offset += batch.last_offset_delta + 1;
     return 0;
@@ -283,7 +289,7 @@ static void answer_produce(struct call *call, const struct produce_request *requ
     part.index = data->index;
     part.base_offset = -1;
     if (error == 0 && does_it(call))
-        error = append(partition, data->records, &part.base_offset);
+        error = append(call->broker->cluster, partition, data->records, &part.base_offset);
     part.error_code = faulty(call, error);
     bool moved = part.error_code == KAFKA_NOT_LEADER_OR_FOLLOWER && call->fault &&
                  call->fault->tell_leader && call->version >= 10;
@@ -312,11 +318,13 @@ static void read_log(const struct fake_partition *partition, int64_t offset, int
 {
     for (int i = 0; i < partition->batch_count; i++) {
         const struct fake_batch *batch = &partition->batches[i];
-        if (batch->base_offset + batch->count <= offset)
+        if (batch->size == 0 || batch->base_offset + batch->count <= offset)
             continue;
         int32_t size = partition->log_size - batch->position;
         part->records.data = partition->log + batch->position;
-        part->records.size = size < max_bytes ? size : max_bytes;
+        /* The first batch comes whole, whatever was asked for (KIP-74). */
+        int32_t most = max_bytes > batch->size ? max_bytes : batch->size;
+        part->records.size = size < most ? size : most;
         return;
     }
 }
@@ -344,6 +352,9 @@ static void answer_fetch(struct call *call, const struct fetch_request *request)
         else
             read_log(partition, asked->fetch_offset, asked->partition_max_bytes, &part);
     }
+    if (call->broker->cluster->mutant.watermark_wobbles && part.high_watermark > 10 &&
+        part.records.size == 0 && call->broker->cluster->requests[API_FETCH] % 7 == 0)
+        part.high_watermark -= 5;
     part.error_code = faulty(call, part.error_code);
     result.topic = topic->topic;
     result.topic_id = topic->topic_id;

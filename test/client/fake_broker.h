@@ -14,7 +14,7 @@
 #define FAKE_BROKERS_MAX 3
 #define FAKE_PARTITIONS 3
 #define FAKE_BATCHES_MAX 4000
-#define FAKE_LOG_BYTES (1 << 20)
+#define FAKE_LOG_BYTES (4 << 20)
 #define FAKE_PRODUCERS_MAX 64
 #define FAKE_REMEMBERED 5
 
@@ -48,6 +48,14 @@ struct fake_fault {
     bool tell_leader; /* with the error, say who leads (KIP-951) */
 };
 
+/* Faults of the kind that must never be in a broker, to see that they are found. */
+struct fake_mutant {
+    bool forget_sequences;  /* repeated batches are written again */
+    int lose_every;         /* so many acknowledged batches are not written */
+    bool watermark_wobbles; /* it is told lower than before now and then */
+    bool wrong_offset;      /* acknowledgements are off by one */
+};
+
 struct fake_cluster {
     struct sim *sim;
     struct sim_node *nodes[FAKE_BROKERS_MAX];
@@ -63,6 +71,7 @@ struct fake_cluster {
     int64_t next_producer_id;
     struct fake_partition partitions[FAKE_PARTITIONS];
     struct fake_fault faults[4];
+    struct fake_mutant mutant;
     int requests[API_COUNT]; /* seen, by key */
     int connections;
 };
