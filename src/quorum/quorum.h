@@ -66,9 +66,9 @@ struct quorum_listener {
 
     /* What was folded so far is void; the batches up to snapshot_end are the state at `id`. Data
      * batches only; their offsets count from 0 within the snapshot. */
-    void (*snapshot_begin)(void *context, struct snapshot_id id, int64_t last_timestamp);
+    void (*snapshot_begin)(void *context, struct snapshot_id id);
     void (*snapshot_batch)(void *context, const struct batch *batch);
-    void (*snapshot_end)(void *context);
+    void (*snapshot_end)(void *context, int64_t last_timestamp); /* of the last record contained */
 
     /* A batch of the log is committed: data or control. In order of offsets, each once. The bytes
      * are valid during the call. */

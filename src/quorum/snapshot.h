@@ -10,7 +10,7 @@
 #include "quorum/quorum.h"
 
 enum {
-    SNAPSHOT_NAME_SIZE = 44, /* "%020lld-%010d.checkpoint", with the closing NUL */
+    SNAPSHOT_NAME_SIZE = 43, /* "%020lld-%010d.checkpoint", with the closing NUL */
     SNAPSHOT_BATCH_RECORDS = 1024,
     SNAPSHOT_BATCH_BYTES = 1024 * 1024, /* a batch is closed when it reaches this */
 };
