@@ -21,6 +21,7 @@
 #include "quorum/quorum.h"
 
 struct controller;
+struct work;
 
 enum {
     CONTROLLER_OPS_MAX = 10000,               /* ops waiting or under way; more: THROTTLING… */
@@ -109,8 +110,7 @@ struct controller_op {
     struct loop_task task;
     struct list link;
     struct heap_node deadline;
-    void *work;
-    bool answered;
+    struct work *work;
 };
 
 /* ANY LOOP; from that loop's own thread. */

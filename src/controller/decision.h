@@ -31,8 +31,9 @@ struct decision {
     const struct say *say;
     const struct image *head;
     const struct broker_config *config;
-    int16_t level;       /* head->metadata_version */
-    int64_t next_offset; /* of the decision's first record */
+    int16_t level;         /* head->metadata_version */
+    int16_t kraft_version; /* the quorum's */
+    int64_t next_offset;   /* of the decision's first record */
     int32_t node_id;
     int64_t now_ns;
 

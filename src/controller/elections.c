@@ -96,10 +96,10 @@ bool topic_unclean_election(const struct decision *decision, const struct topic_
 
 /* One change. */
 
-void change_init(struct partition_update *change, struct decision *decision,
+void update_init(struct partition_update *update, struct decision *decision,
                  const struct topic_image *topic, const struct partition_image *partition)
 {
-    *change = (struct partition_update){
+    *update = (struct partition_update){
         .decision = decision,
         .topic = topic,
         .partition = partition,
@@ -114,14 +114,14 @@ void change_init(struct partition_update *change, struct decision *decision,
         .recovery_state = partition->leader_recovery_state,
     };
     int32_t min_isr = topic_min_isr(decision, topic);
-    change->min_isr = min_isr < partition->replicas.count ? min_isr : partition->replicas.count;
+    update->min_isr = min_isr < partition->replicas.count ? min_isr : partition->replicas.count;
 }
 
 /* Whether the replica's log directory is known to be there. */
-static bool directory_online(const struct partition_update *change, int32_t id)
+static bool directory_online(const struct partition_update *update, int32_t id)
 {
-    const struct partition_image *partition = change->partition;
-    const struct broker_image *broker = image_broker(change->decision->head, id);
+    const struct partition_image *partition = update->partition;
+    const struct broker_image *broker = image_broker(update->decision->head, id);
     if (!partition->directories || !broker || broker->log_dir_count == 0)
         return true;
     for (int32_t i = 0; i < partition->replicas.count; i++) {
@@ -140,51 +140,51 @@ static bool directory_online(const struct partition_update *change, int32_t id)
     return true;
 }
 
-static bool is_acceptable(const struct partition_update *change, int32_t id)
+static bool is_acceptable(const struct partition_update *update, int32_t id)
 {
-    const struct broker_exceptions *exceptions = &change->exceptions;
+    const struct broker_exceptions *exceptions = &update->exceptions;
     if (id < 0 || id == exceptions->leaving || id == exceptions->unclean)
         return false;
-    return (id == exceptions->joining || broker_is_active(change->decision->head, id)) &&
-           directory_online(change, id);
+    return (id == exceptions->joining || broker_is_active(update->decision->head, id)) &&
+           directory_online(update, id);
 }
 
-static bool is_valid_leader(const struct partition_update *change, int32_t id)
+static bool is_valid_leader(const struct partition_update *update, int32_t id)
 {
-    bool eligible = broker_ids_has(change->isr, id) ||
-                    (change->isr.count == 0 && broker_ids_has(change->elr, id));
-    return eligible && is_acceptable(change, id);
+    bool eligible = broker_ids_has(update->isr, id) ||
+                    (update->isr.count == 0 && broker_ids_has(update->elr, id));
+    return eligible && is_acceptable(update, id);
 }
 
 /* With everybody in sync or eligible gone, the last leader known may come back: what it lost nobody
  * else has either. */
-static bool may_elect_last_known(const struct partition_update *change)
+static bool may_elect_last_known(const struct partition_update *update)
 {
-    return change->elr_enabled && change->isr.count == 0 && change->elr.count == 0 &&
-           change->partition->last_known_elr.count == 1 &&
-           is_acceptable(change, change->partition->last_known_elr.items[0]);
+    return update->elr_enabled && update->isr.count == 0 && update->elr.count == 0 &&
+           update->partition->last_known_elr.count == 1 &&
+           is_acceptable(update, update->partition->last_known_elr.items[0]);
 }
 
-static int32_t elect(const struct partition_update *change, bool *ret_unclean)
+static int32_t elect(const struct partition_update *update, bool *ret_unclean)
 {
-    struct broker_ids replicas = change->replicas;
+    struct broker_ids replicas = update->replicas;
     *ret_unclean = false;
-    if (change->election == ELECT_PREFERRED && replicas.count > 0 &&
-        is_valid_leader(change, replicas.items[0]))
+    if (update->election == ELECT_PREFERRED && replicas.count > 0 &&
+        is_valid_leader(update, replicas.items[0]))
         return replicas.items[0];
-    if (is_valid_leader(change, change->partition->leader))
-        return change->partition->leader;
+    if (is_valid_leader(update, update->partition->leader))
+        return update->partition->leader;
     for (int32_t i = 0; i < replicas.count; i++)
-        if (is_valid_leader(change, replicas.items[i]))
+        if (is_valid_leader(update, replicas.items[i]))
             return replicas.items[i];
-    if (may_elect_last_known(change)) {
+    if (may_elect_last_known(update)) {
         *ret_unclean = true;
-        return change->partition->last_known_elr.items[0];
+        return update->partition->last_known_elr.items[0];
     }
-    if (change->election != ELECT_UNCLEAN)
+    if (update->election != ELECT_UNCLEAN)
         return NO_LEADER;
     for (int32_t i = 0; i < replicas.count; i++) {
-        if (is_acceptable(change, replicas.items[i])) {
+        if (is_acceptable(update, replicas.items[i])) {
             *ret_unclean = true;
             return replicas.items[i];
         }
@@ -192,150 +192,150 @@ static int32_t elect(const struct partition_update *change, bool *ret_unclean)
     return NO_LEADER;
 }
 
-static void try_election(struct partition_update *change, struct partition_change_record *record)
+static void try_election(struct partition_update *update, struct partition_change_record *record)
 {
-    struct decision *decision = change->decision;
+    struct decision *decision = update->decision;
     bool unclean;
-    int32_t leader = elect(change, &unclean);
-    if (leader == change->partition->leader)
+    int32_t leader = elect(update, &unclean);
+    if (leader == update->partition->leader)
         return;
     record->leader = leader;
-    if (leader >= 0 && broker_ids_has(change->elr, leader)) {
-        change->isr = ids_of_one(decision, leader);
-        change->elr = ids_without(decision, change->elr, leader, leader);
+    if (leader >= 0 && broker_ids_has(update->elr, leader)) {
+        update->isr = ids_of_one(decision, leader);
+        update->elr = ids_without(decision, update->elr, leader, leader);
     }
     if (unclean) {
-        change->isr = ids_of_one(decision, leader);
-        record->isr = array_of(change->isr);
-        change->recovery_state = LEADER_RECOVERING;
+        update->isr = ids_of_one(decision, leader);
+        record->isr = array_of(update->isr);
+        update->recovery_state = LEADER_RECOVERING;
     }
 }
 
 /* A reassignment is complete when all replicas it adds, and enough to replace those it removes, are
  * in sync: then the removed ones go. */
-static void complete_reassignment(struct partition_update *change)
+static void complete_reassignment(struct partition_update *update)
 {
-    if (change->removing.count == 0 && change->adding.count == 0)
+    if (update->removing.count == 0 && update->adding.count == 0)
         return;
-    struct decision *decision = change->decision;
-    struct broker_ids isr = change->isr;
-    struct broker_ids replicas = change->replicas;
-    for (int32_t i = 0; i < change->removing.count; i++) {
-        isr = ids_without(decision, isr, change->removing.items[i], change->removing.items[i]);
+    struct decision *decision = update->decision;
+    struct broker_ids isr = update->isr;
+    struct broker_ids replicas = update->replicas;
+    for (int32_t i = 0; i < update->removing.count; i++) {
+        isr = ids_without(decision, isr, update->removing.items[i], update->removing.items[i]);
         replicas =
-            ids_without(decision, replicas, change->removing.items[i], change->removing.items[i]);
+            ids_without(decision, replicas, update->removing.items[i], update->removing.items[i]);
     }
-    if (isr.count == 0 || replicas.count == 0 || !ids_contain(isr, change->adding))
+    if (isr.count == 0 || replicas.count == 0 || !ids_contain(isr, update->adding))
         return;
-    if (change->adding.count < change->removing.count && !ids_contain(isr, replicas))
+    if (update->adding.count < update->removing.count && !ids_contain(isr, replicas))
         return;
-    change->isr = isr;
-    change->replicas = replicas;
-    change->removing = (struct broker_ids){0};
-    change->adding = (struct broker_ids){0};
+    update->isr = isr;
+    update->replicas = replicas;
+    update->removing = (struct broker_ids){0};
+    update->adding = (struct broker_ids){0};
 }
 
 /* While fewer than min.insync.replicas are in sync, those that leave the ISR stay eligible: nothing
  * was committed without them. */
-static void populate_elr(struct partition_update *change)
+static void populate_elr(struct partition_update *update)
 {
-    if (!change->elr_enabled)
+    if (!update->elr_enabled)
         return;
-    if (change->isr.count >= change->min_isr) {
-        change->elr = (struct broker_ids){0};
+    if (update->isr.count >= update->min_isr) {
+        update->elr = (struct broker_ids){0};
         return;
     }
-    struct broker_ids sources[] = {change->elr, change->partition->isr};
+    struct broker_ids sources[] = {update->elr, update->partition->isr};
     size_t most = (size_t)(sources[0].count + sources[1].count);
-    int32_t *items = arena_array(change->decision->scratch, most, sizeof items[0]);
+    int32_t *items = arena_array(update->decision->scratch, most, sizeof items[0]);
     if (!items) {
-        change->decision->error = -ENOMEM;
+        update->decision->error = -ENOMEM;
         return;
     }
     struct broker_ids elr = {items, 0};
     for (size_t s = 0; s < array_size(sources); s++) {
         for (int32_t i = 0; i < sources[s].count; i++) {
             int32_t id = sources[s].items[i];
-            if (broker_ids_has(change->isr, id) || broker_ids_has(elr, id) ||
-                id == change->exceptions.unclean)
+            if (broker_ids_has(update->isr, id) || broker_ids_has(elr, id) ||
+                id == update->exceptions.unclean)
                 continue;
             items[elr.count++] = id;
         }
     }
-    change->elr = elr;
+    update->elr = elr;
 }
 
-static void record_elr(const struct partition_update *change,
+static void record_elr(const struct partition_update *update,
                        struct partition_change_record *record)
 {
-    struct broker_ids elr = change->elr;
-    if (record->isr.count >= 0 || !change->elr_enabled)
+    struct broker_ids elr = update->elr;
+    if (record->isr.count >= 0 || !update->elr_enabled)
         elr = (struct broker_ids){0};
-    if (!ids_equal(elr, change->partition->elr))
+    if (!ids_equal(elr, update->partition->elr))
         record->eligible_leader_replicas = array_of(elr);
 }
 
-static void record_last_known_leader(struct partition_update *change,
+static void record_last_known_leader(struct partition_update *update,
                                      struct partition_change_record *record)
 {
-    const struct partition_image *partition = change->partition;
-    if (!change->elr_enabled)
+    const struct partition_image *partition = update->partition;
+    if (!update->elr_enabled)
         return;
     if (record->leader == NO_LEADER && partition->last_known_elr.count == 0)
-        record->last_known_elr = array_of(ids_of_one(change->decision, partition->leader));
+        record->last_known_elr = array_of(ids_of_one(update->decision, partition->leader));
     else if (record->leader >= 0 && partition->last_known_elr.count > 0)
         record->last_known_elr = (struct int32_array){NULL, 0};
 }
 
-static void record_assignment(const struct partition_update *change,
+static void record_assignment(const struct partition_update *update,
                               struct partition_change_record *record)
 {
-    const struct partition_image *partition = change->partition;
-    if (change->decision->level >= METADATA_VERSION_DIRECTORIES && change->directories)
+    const struct partition_image *partition = update->partition;
+    if (update->decision->level >= METADATA_VERSION_DIRECTORIES && update->directories)
         record->directories =
-            (struct uuid_array){(struct uuid *)change->directories, change->replicas.count};
-    if (!ids_equal(change->replicas, partition->replicas))
-        record->replicas = array_of(change->replicas);
-    if (!ids_equal(change->removing, partition->removing))
-        record->removing_replicas = array_of(change->removing);
-    if (!ids_equal(change->adding, partition->adding))
-        record->adding_replicas = array_of(change->adding);
+            (struct uuid_array){(struct uuid *)update->directories, update->replicas.count};
+    if (!ids_equal(update->replicas, partition->replicas))
+        record->replicas = array_of(update->replicas);
+    if (!ids_equal(update->removing, partition->removing))
+        record->removing_replicas = array_of(update->removing);
+    if (!ids_equal(update->adding, partition->adding))
+        record->adding_replicas = array_of(update->adding);
 }
 
 /* The directories of the replicas that stay, in the new order; defaults for new ones. */
-static void carry_directories(struct partition_update *change)
+static void carry_directories(struct partition_update *update)
 {
-    const struct partition_image *partition = change->partition;
-    struct decision *decision = change->decision;
-    if (change->directories || ids_equal(change->replicas, partition->replicas) ||
+    const struct partition_image *partition = update->partition;
+    struct decision *decision = update->decision;
+    if (update->directories || ids_equal(update->replicas, partition->replicas) ||
         decision->level < METADATA_VERSION_DIRECTORIES)
         return;
     struct uuid *directories =
-        arena_array(decision->scratch, (size_t)change->replicas.count, sizeof directories[0]);
+        arena_array(decision->scratch, (size_t)update->replicas.count, sizeof directories[0]);
     if (!directories) {
         decision->error = -ENOMEM;
         return;
     }
-    for (int32_t i = 0; i < change->replicas.count; i++) {
-        directories[i] = placement_directory(decision->head, change->replicas.items[i]);
+    for (int32_t i = 0; i < update->replicas.count; i++) {
+        directories[i] = placement_directory(decision->head, update->replicas.items[i]);
         for (int32_t j = 0; partition->directories && j < partition->replicas.count; j++)
-            if (partition->replicas.items[j] == change->replicas.items[i])
+            if (partition->replicas.items[j] == update->replicas.items[i])
                 directories[i] = partition->directories[j];
     }
-    change->directories = directories;
+    update->directories = directories;
 }
 
 /* The leader's epoch must rise when replicas go, and, at old levels, when the ISR shrinks: naming
  * the leader again does that. */
-static void bump_epoch(const struct partition_update *change,
+static void bump_epoch(const struct partition_update *update,
                        struct partition_change_record *record)
 {
-    const struct partition_image *partition = change->partition;
+    const struct partition_image *partition = update->partition;
     if (record->leader != -2)
         return;
-    bool replicas_go = !ids_contain(change->replicas, partition->replicas);
-    bool shrinks = record->isr.count >= 0 && !ids_contain(change->isr, partition->isr);
-    if (replicas_go || (shrinks && change->decision->level < 12))
+    bool replicas_go = !ids_contain(update->replicas, partition->replicas);
+    bool shrinks = record->isr.count >= 0 && !ids_contain(update->isr, partition->isr);
+    if (replicas_go || (shrinks && update->decision->level < 12))
         record->leader = partition->leader;
 }
 
@@ -347,43 +347,57 @@ static bool record_says_something(const struct partition_change_record *record)
            record->eligible_leader_replicas.count >= 0 || record->last_known_elr.count >= 0;
 }
 
-bool change_finish(struct partition_update *change, struct partition_change_record *ret_record)
+bool update_finish(struct partition_update *update, struct partition_change_record *ret_record)
 {
-    const struct partition_image *partition = change->partition;
+    const struct partition_image *partition = update->partition;
     struct partition_change_record record;
     partition_change_record_init(&record);
     record.partition_id = partition->partition;
-    record.topic_id = change->topic->id;
-    complete_reassignment(change);
-    populate_elr(change);
-    try_election(change, &record);
-    record_elr(change, &record);
-    if (record.isr.count < 0 && (change->isr.count > 0 || change->elr_enabled) &&
-        !ids_equal(change->isr, partition->isr))
-        record.isr = array_of(change->isr);
-    bump_epoch(change, &record);
-    record_last_known_leader(change, &record);
-    carry_directories(change);
-    record_assignment(change, &record);
-    if (change->recovery_state != partition->leader_recovery_state)
-        record.leader_recovery_state = change->recovery_state;
+    record.topic_id = update->topic->id;
+    complete_reassignment(update);
+    populate_elr(update);
+    try_election(update, &record);
+    record_elr(update, &record);
+    if (record.isr.count < 0 && (update->isr.count > 0 || update->elr_enabled) &&
+        !ids_equal(update->isr, partition->isr))
+        record.isr = array_of(update->isr);
+    bump_epoch(update, &record);
+    record_last_known_leader(update, &record);
+    carry_directories(update);
+    record_assignment(update, &record);
+    if (update->recovery_state != partition->leader_recovery_state)
+        record.leader_recovery_state = update->recovery_state;
     if (!record_says_something(&record))
         return false;
-    decision_add(change->decision, METADATA_PARTITION_CHANGE_RECORD,
-                 partition_record_version(change->decision->level), &record);
+    decision_add(update->decision, METADATA_PARTITION_CHANGE_RECORD,
+                 partition_record_version(update->decision->level), &record);
     *ret_record = record;
     return true;
 }
 
 /* Sweeps. */
 
-static bool sweep_matches(const struct partition_image *partition, enum sweep sweep, int32_t broker)
+static bool on_directories(const struct partition_image *partition, const struct sweep *sweep)
 {
-    switch (sweep) {
+    if (!sweep->directories)
+        return true;
+    for (int32_t i = 0; partition->directories && i < partition->replicas.count; i++) {
+        if (partition->replicas.items[i] != sweep->broker)
+            continue;
+        for (int32_t j = 0; j < sweep->directory_count; j++)
+            if (uuid_equal(partition->directories[i], sweep->directories[j]))
+                return true;
+    }
+    return false;
+}
+
+static bool sweep_matches(const struct partition_image *partition, const struct sweep *sweep)
+{
+    switch (sweep->kind) {
     case SWEEP_IN_ISR:
-        return broker_ids_has(partition->isr, broker);
+        return broker_ids_has(partition->isr, sweep->broker) && on_directories(partition, sweep);
     case SWEEP_IN_ELR:
-        return broker_ids_has(partition->elr, broker);
+        return broker_ids_has(partition->elr, sweep->broker);
     case SWEEP_LEADERLESS:
         return partition->leader == NO_LEADER;
     }
@@ -391,33 +405,33 @@ static bool sweep_matches(const struct partition_image *partition, enum sweep sw
 }
 
 static void sweep_topic(struct decision *decision, const struct topic_image *topic,
-                        enum sweep sweep, int32_t broker, struct broker_exceptions exceptions)
+                        const struct sweep *sweep, struct broker_exceptions exceptions)
 {
     struct tree_cursor cursor;
     const struct partition_image *partition;
     partitions_from(topic, 0, &cursor);
     while ((partition = partitions_next(&cursor))) {
-        if (!sweep_matches(partition, sweep, broker))
+        if (!sweep_matches(partition, sweep))
             continue;
-        struct partition_update change;
+        struct partition_update update;
         struct partition_change_record record;
-        change_init(&change, decision, topic, partition);
-        change.exceptions = exceptions;
+        update_init(&update, decision, topic, partition);
+        update.exceptions = exceptions;
         if (topic_unclean_election(decision, topic))
-            change.election = ELECT_UNCLEAN;
-        change.isr = ids_without(decision, change.isr, exceptions.leaving, exceptions.unclean);
-        change_finish(&change, &record);
+            update.election = ELECT_UNCLEAN;
+        update.isr = ids_without(decision, update.isr, exceptions.leaving, exceptions.unclean);
+        update_finish(&update, &record);
     }
 }
 
-void elections_sweep(struct decision *decision, enum sweep sweep, int32_t broker,
+void elections_sweep(struct decision *decision, const struct sweep *sweep,
                      struct broker_exceptions exceptions)
 {
     struct tree_cursor cursor;
     const struct topic_image *topic;
     topics_from(decision->head, STR(""), &cursor);
     while ((topic = topics_next(decision->head, &cursor)))
-        sweep_topic(decision, topic, sweep, broker, exceptions);
+        sweep_topic(decision, topic, sweep, exceptions);
 }
 
 bool leads_anything(const struct image *image, int32_t broker)

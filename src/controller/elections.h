@@ -1,7 +1,7 @@
 /* Changes of one partition: who leads, who is in sync, who is eligible (KIP-966), which
  * reassignments are complete.
  *
- * A change starts as the partition is; the caller sets what it wants; change_finish elects a leader
+ * A change starts as the partition is; the caller sets what it wants; update_finish elects a leader
  * where one is needed and adds a PartitionChangeRecord when anything differs. */
 #ifndef JACKDAW_CONTROLLER_ELECTIONS_H
 #define JACKDAW_CONTROLLER_ELECTIONS_H
@@ -44,11 +44,11 @@ struct partition_update {
     const struct uuid *directories; /* as many as replicas; NULL: as they are */
 };
 
-void change_init(struct partition_update *change, struct decision *decision,
+void update_init(struct partition_update *update, struct decision *decision,
                  const struct topic_image *topic, const struct partition_image *partition);
 
 /* True when a record was added; ret_record is then what it says. */
-bool change_finish(struct partition_update *change, struct partition_change_record *ret_record);
+bool update_finish(struct partition_update *update, struct partition_change_record *ret_record);
 
 /* Effective min.insync.replicas and unclean.leader.election.enable of a topic, as the head has
  * them. */
@@ -56,15 +56,20 @@ int32_t topic_min_isr(const struct decision *decision, const struct topic_image 
 bool topic_unclean_election(const struct decision *decision, const struct topic_image *topic);
 
 /* Which partitions a sweep looks at. */
-enum sweep {
-    SWEEP_IN_ISR,     /* the broker is in the ISR */
-    SWEEP_IN_ELR,     /* the broker is eligible */
-    SWEEP_LEADERLESS, /* nobody leads */
+struct sweep {
+    enum {
+        SWEEP_IN_ISR,     /* the broker is in the ISR */
+        SWEEP_IN_ELR,     /* the broker is eligible */
+        SWEEP_LEADERLESS, /* nobody leads */
+    } kind;
+    int32_t broker;
+    const struct uuid *directories; /* the broker's replica is in one of them; NULL: anywhere */
+    int32_t directory_count;
 };
 
 /* Take the leaving and the unclean broker out of the ISRs of every such partition, and elect
  * leaders. Costs a walk over all partitions: brokers come and go rarely. */
-void elections_sweep(struct decision *decision, enum sweep sweep, int32_t broker,
+void elections_sweep(struct decision *decision, const struct sweep *sweep,
                      struct broker_exceptions exceptions);
 
 /* Does the broker lead anything? */

@@ -67,6 +67,7 @@ static struct session *sessions_add(struct sessions *sessions, int32_t broker_id
         return NULL;
     session->broker_id = broker_id;
     session->broker_epoch = -1;
+    session->register_offset = -1;
     session->metadata_offset = -1;
     session->shutdown_offset = -1;
     heap_node_init(&session->deadline);
@@ -88,6 +89,7 @@ struct session *sessions_touch(struct sessions *sessions, int32_t broker_id, int
         return NULL;
     if (session->broker_epoch != broker_epoch) {
         session->broker_epoch = broker_epoch;
+        session->register_offset = -1;
         session->metadata_offset = -1;
         session->shutdown_offset = -1;
     }

@@ -11,6 +11,7 @@
 struct session {
     int32_t broker_id;
     int64_t broker_epoch;
+    int64_t register_offset; /* of its registration's record; -1 unknown */
     int64_t metadata_offset; /* that the broker says it has applied; -1 unknown */
     int64_t shutdown_offset; /* of the records that move its leaders away; -1: not shutting down */
     struct heap_node deadline; /* in `expiry` while the session is live and can expire */

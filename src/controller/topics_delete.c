@@ -100,7 +100,10 @@ int decide_delete_topics(struct decision *decision, int16_t api_version,
             &response->responses.items[response->responses.count++];
         struct outcome outcome = delete_one(decision, &deletions[i]);
         const struct topic_image *topic = deletions[i].topic;
-        result->name = topic ? topic->name : deletions[i].name;
+        /* The head's own name may be gone before the answer is written. */
+        result->name = deletions[i].name;
+        if (topic && !result->name.data)
+            result->name = arena_str(decision->arena, topic->name);
         result->topic_id = topic ? topic->id : deletions[i].id;
         result->error_code = outcome.error_code;
         result->error_message = outcome.message;

@@ -10,6 +10,7 @@ struct quorum_ops {
     void (*start)(struct quorum *quorum);
     int (*propose)(struct quorum *quorum, int32_t epoch, const struct bytes *values, int32_t count,
                    struct quorum_proposal *proposal);
+    int64_t (*next_offset)(const struct quorum *quorum);
     struct quorum_voters (*voters)(const struct quorum *quorum);
     struct snapshot_id (*last_snapshot)(const struct quorum *quorum);
     int32_t (*replicas)(const struct quorum *quorum, struct quorum_replica *ret_replicas,

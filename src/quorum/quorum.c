@@ -30,6 +30,11 @@ int quorum_propose(struct quorum *quorum, int32_t epoch, const struct bytes *val
     return quorum->ops->propose(quorum, epoch, values, count, proposal);
 }
 
+int64_t quorum_next_offset(const struct quorum *quorum)
+{
+    return quorum->ops->next_offset(quorum);
+}
+
 struct quorum_leader quorum_leader(const struct quorum *quorum)
 {
     uint64_t both = atomic_load_explicit(&quorum->leader, memory_order_acquire);

@@ -140,8 +140,11 @@ struct quorum_proposal {
     int64_t last_offset;
     int32_t epoch;
     /* Once: 0, the batch is committed and was given to `committed` just before; NOT_CONTROLLER: the
-     * leadership ended, whether it will ever be committed is unknown; -errno: the directory failed.
-     * May call quorum_propose. */
+     * leadership ended, whether it will ever be committed is unknown; -ENOSPC and its like: the
+     * disk is full and nothing was written; other -errno: the directory failed. A proposal that
+     * fails takes along all that were made before its `done`: theirs are called next, in order, and
+     * the offsets are given out anew. May not propose after a failure: that belongs into a task of
+     * its own. */
     void (*done)(struct quorum *quorum, struct quorum_proposal *proposal, int result);
 };
 
@@ -155,6 +158,9 @@ struct quorum_proposal {
  */
 int quorum_propose(struct quorum *quorum, int32_t epoch, const struct bytes *values, int32_t count,
                    struct quorum_proposal *proposal);
+
+/* The first offset of the next proposal; home loop, while leading. */
+int64_t quorum_next_offset(const struct quorum *quorum);
 
 /* Getters; ANY THREAD. */
 struct quorum_leader {

@@ -515,6 +515,11 @@ static void single_stop(struct quorum *quorum, void (*stopped)(void *context, in
 
 /* Getters. */
 
+static int64_t single_next_offset(const struct quorum *quorum)
+{
+    return single_of(quorum)->next_offset;
+}
+
 static struct quorum_voters single_voters(const struct quorum *quorum)
 {
     return voter_set_view(&single_of(quorum)->voters);
@@ -563,6 +568,7 @@ static void single_destroy(struct quorum *quorum)
 static const struct quorum_ops single_ops = {
     .start = single_start,
     .propose = single_propose,
+    .next_offset = single_next_offset,
     .voters = single_voters,
     .last_snapshot = single_last_snapshot,
     .replicas = single_replicas,
