@@ -417,11 +417,8 @@ void controller_destroy(struct controller *controller)
     loop_timer_cancel(controller->params.loop, &controller->deadline_timer);
     loop_timer_cancel(controller->params.loop, &controller->session_timer);
     loop_timer_cancel(controller->params.loop, &controller->idle_timer);
-    list_for_each_safe (link, &controller->works) {
-        struct work *work = container_of(link, struct work, link);
-        must(!work->op);
-        work_free(controller, work);
-    }
+    loop_timer_cancel(controller->params.loop, &controller->abort_timer);
+    controller_free_works(controller);
     quorum_destroy(controller->quorum);
     metadata_loader_close(&controller->loader);
     image_builder_close(&controller->head);
