@@ -11,13 +11,12 @@
 
 #define CHUNK_FIRST 2048
 #define CHUNK_MAX (256 * 1024)
-#define ALIGN 16
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size;
     size_t used;
-    alignas(ALIGN) uint8_t data[];
+    alignas(ARENA_ALIGN) uint8_t data[];
 };
 
 void arena_init(struct arena *arena, size_t limit_bytes)
@@ -74,7 +73,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
         return NULL;
-    size_t padded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size_t padded = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
     if (arena->limit_bytes && padded > arena->limit_bytes - arena->used_bytes)
         return NULL;
     struct arena_chunk *chunk = arena->chunks;

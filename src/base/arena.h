@@ -9,6 +9,8 @@
 
 #include "base/bytes.h"
 
+#define ARENA_ALIGN 16 /* every allocation takes a multiple of it */
+
 struct arena_chunk;
 
 struct arena {

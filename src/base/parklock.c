@@ -27,14 +27,17 @@ bool parklock_try(struct parklock *lock, struct park_waiter *waiter)
 
 void parklock_release(struct parklock *lock)
 {
+    struct wakes wakes;
+    wakes_init(&wakes);
     pthread_mutex_lock(&lock->mutex);
     must(lock->taken);
     struct list *first = list_pop(&lock->waiters);
     if (first) {
         struct park_waiter *waiter = container_of(first, struct park_waiter, link);
-        waiter->fire(waiter);
+        waiter->fire(waiter, &wakes);
     } else {
         lock->taken = false;
     }
     pthread_mutex_unlock(&lock->mutex);
+    wakes_run(&wakes);
 }

@@ -8,12 +8,13 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "base/wakes.h"
 
 struct park_waiter {
     struct list link;
-    /* Called with the lock handed over to this waiter, from the releasing thread and under the
-     * parklock's own mutex: may only queue the owner's "look again". */
-    void (*fire)(struct park_waiter *waiter);
+    /* Called with the lock handed over to this waiter, by the releasing thread and under the
+     * parklock's own mutex: may only queue the owner's "look again" (loop_post_later). */
+    void (*fire)(struct park_waiter *waiter, struct wakes *wakes);
 };
 
 struct parklock {
