@@ -165,6 +165,7 @@ struct env_ops {
                                        bool (*turn)(void *context), void *context);
     void (*thread_join)(struct env_thread *thread); /* waits for its end and frees it */
     void (*job_submit)(struct env *env, struct env_job *job);
+    int (*core_count)(struct env *env); /* processors this process may use; at least 1 */
     /* Wait until no job is queued or under way, `finish` included. BLOCKING. */
     void (*jobs_wait)(struct env *env);
     /* Set whether the calling thread may make BLOCKING calls; returns what was set before. */
@@ -349,6 +350,11 @@ static inline int env_resolve(struct env *env, const char *host, uint16_t port,
                               struct net_address *ret, int max)
 {
     return env->ops->resolve(env, host, port, ret, max);
+}
+
+static inline int env_core_count(struct env *env)
+{
+    return env->ops->core_count(env);
 }
 
 static inline void env_job_submit(struct env *env, struct env_job *job)

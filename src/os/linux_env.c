@@ -1,6 +1,7 @@
 /* Time, randomness, threads and the log of the Linux env; the table of its operations. */
 #include <fcntl.h>
 #include <signal.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,16 @@ static void linux_thread_join(struct env_thread *thread)
     free(thread);
 }
 
+static int linux_core_count(struct env *env)
+{
+    (void)env;
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
+}
+
 static void linux_job_submit(struct env *env, struct env_job *job)
 {
     linux_pool_submit(&linux_env_of(env)->pool, job);
@@ -181,6 +192,7 @@ static const struct env_ops linux_ops = {
     .thread_start = linux_thread_start,
     .thread_join = linux_thread_join,
     .job_submit = linux_job_submit,
+    .core_count = linux_core_count,
     .jobs_wait = linux_jobs_wait,
     .allow_blocking = linux_allow_blocking,
     .log_line = linux_log_line,
@@ -273,6 +285,7 @@ static void stop_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGTERM);
     sigaddset(ret_set, SIGINT);
     sigaddset(ret_set, SIGHUP);
+    sigaddset(ret_set, SIGUSR1); /* linux_signals_interrupt */
 }
 
 void linux_signals_block(void)
@@ -282,10 +295,24 @@ void linux_signals_block(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-int linux_signals_wait(void)
+int linux_signals_wait_for(int timeout_ms)
 {
     sigset_t set;
     stop_signals(&set);
-    int signal = linux_retry(sigwaitinfo(&set, NULL));
-    return signal < 0 ? -errno : signal;
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    int signal =
+        timeout_ms < 0 ? linux_retry(sigwaitinfo(&set, NULL)) : sigtimedwait(&set, NULL, &timeout);
+    if (signal == SIGTERM || signal == SIGINT)
+        return LINUX_SIGNAL_STOP;
+    return signal == SIGHUP ? LINUX_SIGNAL_HANGUP : LINUX_SIGNAL_NONE;
+}
+
+void linux_signals_interrupt(void)
+{
+    kill(getpid(), SIGUSR1);
+}
+
+void linux_exit_now(int code)
+{
+    _exit(code);
 }

@@ -34,8 +34,14 @@ int linux_env_reopen_log(struct env *env);
 int linux_raise_open_files(int64_t *ret_limit);
 
 /* Signals as a program's main thread wants them. Block SIGTERM, SIGINT and SIGHUP for this thread
- * and those it starts, then wait until one comes: its number, or -errno. */
+ * and those it starts, then wait until one comes, somebody interrupts the wait, or the time is over
+ * (-1: none). */
+enum linux_signal { LINUX_SIGNAL_NONE, LINUX_SIGNAL_STOP, LINUX_SIGNAL_HANGUP };
 void linux_signals_block(void);
-int linux_signals_wait(void);
+int linux_signals_wait_for(int timeout_ms);
+void linux_signals_interrupt(void); /* any thread */
+
+/* End the process without any more ado. */
+_Noreturn void linux_exit_now(int code);
 
 #endif
