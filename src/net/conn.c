@@ -405,7 +405,8 @@ void conn_deliver(struct conn *conn)
             more = false;
             break;
         }
-        if (conn->closed || conn->blocked || conn->starved || frames_left == 0)
+        if (conn->closed || conn->blocked || (conn->starved && !starved_first(conn)) ||
+            frames_left == 0)
             break;
         more = conn_read(conn, &frames_left, &bytes_left);
     }
