@@ -1,0 +1,217 @@
+/* 1. high watermark <= log end; last stable offset <= high watermark; each only rises in a term.
+ * 2. Positions are published before the watermark of the same value advances, so that who is woken
+ * by the mark finds the position.
+ * 3. With one replica in sync the high watermark is the log end. */
+#include "partition/partition.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+#include "partition/partition_set.h"
+
+static void position_publish(struct published_position *at, struct log_position value)
+{
+    uint32_t sequence = atomic_load_explicit(&at->sequence, memory_order_relaxed);
+    atomic_store_explicit(&at->sequence, sequence + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&at->offset, value.offset, memory_order_relaxed);
+    atomic_store_explicit(&at->segment_base, value.segment_base, memory_order_relaxed);
+    atomic_store_explicit(&at->position, value.position, memory_order_relaxed);
+    atomic_store_explicit(&at->sequence, sequence + 2, memory_order_release);
+}
+
+static struct log_position position_read(const struct published_position *at)
+{
+    for (;;) {
+        uint32_t before = atomic_load_explicit(&at->sequence, memory_order_acquire);
+        struct log_position value = {
+            .offset = atomic_load_explicit(&at->offset, memory_order_relaxed),
+            .segment_base = atomic_load_explicit(&at->segment_base, memory_order_relaxed),
+            .position = atomic_load_explicit(&at->position, memory_order_relaxed),
+        };
+        atomic_thread_fence(memory_order_acquire);
+        uint32_t after = atomic_load_explicit(&at->sequence, memory_order_relaxed);
+        if (before == after && !(before & 1))
+            return value;
+    }
+}
+
+int partition_check_leader(const struct partition *partition, int32_t leader_epoch)
+{
+    if (atomic_load_explicit(&partition->deleted, memory_order_acquire))
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (atomic_load_explicit(&partition->dir->offline, memory_order_relaxed))
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    int32_t ours = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
+    if (leader_epoch >= 0 && leader_epoch < ours)
+        return KAFKA_FENCED_LEADER_EPOCH;
+    if (leader_epoch > ours)
+        return KAFKA_UNKNOWN_LEADER_EPOCH;
+    if (atomic_load_explicit(&partition->leader_id, memory_order_relaxed) !=
+        partition->set->node_id)
+        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    return 0;
+}
+
+static int compression_level(const struct topic_settings *settings)
+{
+    switch (settings->compression_type) {
+    case COMPRESSION_SETTING_GZIP:
+        return settings->compression_gzip_level;
+    case COMPRESSION_SETTING_LZ4:
+        return settings->compression_lz4_level;
+    case COMPRESSION_SETTING_ZSTD:
+        return settings->compression_zstd_level;
+    default:
+        return COMPRESSION_LEVEL_DEFAULT;
+    }
+}
+
+void partition_validate_rules(const struct partition *partition, int64_t now_ms,
+                              struct validate_rules *ret_rules)
+{
+    const struct topic_settings *settings = partition_settings(partition);
+    bool recompress = settings->compression_type != COMPRESSION_SETTING_PRODUCER;
+    *ret_rules = (struct validate_rules){
+        .topic_partition = partition->name,
+        .max_message_bytes = settings->max_message_bytes,
+        .compacted = settings->cleanup_compact,
+        .log_append_time = settings->log_append_time,
+        .now_ms = now_ms,
+        .before_max_ms = settings->message_timestamp_before_max_ms,
+        .after_max_ms = settings->message_timestamp_after_max_ms,
+        .recompress = recompress,
+        .target = recompress ? (enum compression)settings->compression_type : COMPRESSION_NONE,
+        .target_level = compression_level(settings),
+        .decompress_max_bytes = (size_t)settings->max_decompressed_message_bytes,
+    };
+}
+
+/* Compute and publish high watermark and last stable offset after the end moved. */
+static void marks_advance(struct partition *partition, struct log_position end)
+{
+    struct log *log = partition->log;
+    pthread_mutex_lock(&partition->replica_lock);
+    struct log_position high = end;
+    if (high.offset > watermark_get(&partition->high_watermark)) {
+        position_publish(&partition->high_watermark_at, high);
+        log_set_high_watermark(log, high.offset);
+    }
+    struct log_position stable = high;
+    int64_t unstable = log_first_unstable(log);
+    if (unstable < high.offset) {
+        stable = (struct log_position){unstable, -1, 0};
+        if (unstable !=
+            atomic_load_explicit(&partition->last_stable_at.offset, memory_order_relaxed))
+            log_locate(log, unstable, false, &stable);
+    }
+    if (stable.offset > watermark_get(&partition->last_stable))
+        position_publish(&partition->last_stable_at, stable);
+    watermark_advance(&partition->end, end.offset);
+    watermark_advance(&partition->high_watermark, high.offset);
+    watermark_advance(&partition->last_stable, stable.offset);
+    pthread_mutex_unlock(&partition->replica_lock);
+}
+
+void partition_reset_marks(struct partition *partition)
+{
+    int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
+    struct log_position end = log_end(partition->log);
+    pthread_mutex_lock(&partition->replica_lock);
+    log_set_high_watermark(partition->log, end.offset);
+    struct log_position stable = end;
+    int64_t unstable = log_first_unstable(partition->log);
+    if (unstable < end.offset && log_locate(partition->log, unstable, false, &stable) != 0)
+        stable = (struct log_position){unstable, -1, 0};
+    position_publish(&partition->high_watermark_at, end);
+    position_publish(&partition->last_stable_at, stable);
+    watermark_reset(&partition->end, end.offset, epoch);
+    watermark_reset(&partition->high_watermark, end.offset, epoch);
+    watermark_reset(&partition->last_stable, stable.offset, epoch);
+    pthread_mutex_unlock(&partition->replica_lock);
+}
+
+int partition_append(struct partition *partition, struct validated *records, int16_t acks,
+                     enum log_origin origin, struct log_append_result *ret_result)
+{
+    if (acks == -1 && atomic_load_explicit(&partition->isr_size, memory_order_relaxed) <
+                          atomic_load_explicit(&partition->min_isr, memory_order_relaxed))
+        return KAFKA_NOT_ENOUGH_REPLICAS;
+    int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
+    struct log_append_result result;
+    struct log_append_params params = {.leader_epoch = epoch, .origin = origin};
+    int err = log_append(partition->log, records, &params, &result);
+    if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG) {
+        /* Space may come back: nothing was written, the client tries again. */
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+    if (err < 0 && err != -ENOMEM && err != -EMFILE && err != -ENFILE) {
+        partition_dir_fail(partition->set, partition->dir, err, "append");
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+    if (err != 0)
+        return err;
+    if (!result.duplicate) {
+        if (!atomic_load_explicit(&partition->dir->dirty, memory_order_relaxed))
+            atomic_store_explicit(&partition->dir->dirty, true, memory_order_relaxed);
+        marks_advance(partition, log_end(partition->log));
+    }
+    *ret_result = result;
+    return 0;
+}
+
+struct log_position partition_bound(const struct partition *partition, enum isolation isolation)
+{
+    switch (isolation) {
+    case READ_UNCOMMITTED:
+        return position_read(&partition->high_watermark_at);
+    case READ_COMMITTED:
+        return position_read(&partition->last_stable_at);
+    default:
+        return log_end(partition->log);
+    }
+}
+
+struct watermark *partition_mark(struct partition *partition, enum isolation isolation)
+{
+    switch (isolation) {
+    case READ_UNCOMMITTED:
+        return &partition->high_watermark;
+    case READ_COMMITTED:
+        return &partition->last_stable;
+    default:
+        return &partition->end;
+    }
+}
+
+void partition_dir_fail(struct partition_set *set, struct partition_dir *dir, int err,
+                        const char *what)
+{
+    if (atomic_exchange(&dir->offline, true))
+        return;
+    say_error(set->say, "log directory offline", kv_text("dir", dir->dir.path),
+              kv_text("during", what), kv_text("error", result_text(err)));
+    if (set->dir_failed)
+        set->dir_failed(set->dir_failed_context, dir);
+}
+
+static void partition_free(struct partition *partition)
+{
+    log_destroy(partition->log);
+    watermark_close(&partition->end);
+    watermark_close(&partition->high_watermark);
+    watermark_close(&partition->last_stable);
+    parklock_close(&partition->append_lock);
+    pthread_mutex_destroy(&partition->replica_lock);
+    free((void *)(uintptr_t)partition_settings(partition));
+    free((char *)(uintptr_t)partition->topic.data);
+    free((char *)(uintptr_t)partition->name.data);
+    free(partition);
+}
+
+void partition_unref(struct partition *partition)
+{
+    if (partition && atomic_fetch_sub_explicit(&partition->refs, 1, memory_order_acq_rel) == 1)
+        partition_free(partition);
+}

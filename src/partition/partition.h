@@ -1,0 +1,113 @@
+/* One replica of one partition on this broker: its log, its role, and the marks others wait for.
+ *
+ * Who may do what. Appending, truncating, retention and settings need `append_lock` (a parking
+ * lock, held across page-cache writes). `replica_lock` guards role and ISR and the computation of
+ * high watermark and last stable offset; it is never held across I/O. Reading needs neither. Lock
+ * order: append_lock, replica_lock, watermark.
+ *
+ * A pointer from partition_find is valid until the handler returns; partition_ref keeps it longer.
+ */
+#ifndef JACKDAW_PARTITION_PARTITION_H
+#define JACKDAW_PARTITION_PARTITION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/parklock.h"
+#include "base/uuid.h"
+#include "base/watermark.h"
+#include "log/log.h"
+#include "log/log_dir.h"
+#include "metadata/config_keys_topic.h"
+
+struct partition_set;
+
+/* A log directory as its partitions see it. */
+struct partition_dir {
+    struct log_dir dir;
+    _Atomic bool offline; /* an I/O error struck: its partitions answer KAFKA_STORAGE_ERROR */
+    _Atomic bool dirty;   /* appended to since the checkpoints were written */
+};
+
+/* A log position that one writer publishes and any thread reads whole. */
+struct published_position {
+    _Atomic uint32_t sequence; /* odd: being written */
+    _Atomic int64_t offset;
+    _Atomic int64_t segment_base;
+    _Atomic int64_t position;
+};
+
+enum isolation { READ_UNCOMMITTED, READ_COMMITTED, READ_LOG_END /* replicas */ };
+
+struct partition {
+    _Atomic int refs;
+    struct partition_set *set;
+    struct partition_dir *dir;
+    struct uuid topic_id;
+    struct str topic; /* owned */
+    struct str name;  /* owned: "topic-0" */
+    int32_t index;
+    struct log *log;
+    struct parklock append_lock;
+    pthread_mutex_t replica_lock;
+    struct watermark end;                        /* log end offset */
+    struct watermark high_watermark;             /* what readers may see */
+    struct watermark last_stable;                /* what read_committed readers may see */
+    struct published_position high_watermark_at; /* written under replica_lock */
+    struct published_position last_stable_at;
+    _Atomic(const struct topic_settings *) settings; /* replaced whole; read within one handler */
+    _Atomic int32_t leader_id;                       /* -1: none */
+    _Atomic int32_t leader_epoch;
+    _Atomic int32_t isr_size;
+    _Atomic int32_t min_isr;
+    _Atomic bool deleted;
+    _Atomic bool
+        settings_changed; /* the log does not know yet: whoever holds append_lock tells it */
+};
+
+static inline struct partition *partition_ref(struct partition *partition)
+{
+    atomic_fetch_add_explicit(&partition->refs, 1, memory_order_relaxed);
+    return partition;
+}
+
+void partition_unref(struct partition *partition); /* NULL is accepted */
+
+/* May this broker answer for it as leader? `leader_epoch` is the client's (-1: it does not say).
+ * 0; NOT_LEADER_OR_FOLLOWER; FENCED_LEADER_EPOCH (the client's is older); UNKNOWN_LEADER_EPOCH
+ * (newer than ours); KAFKA_STORAGE_ERROR (its directory is offline); UNKNOWN_TOPIC_OR_PARTITION
+ * (deleted). */
+int partition_check_leader(const struct partition *partition, int32_t leader_epoch);
+
+static inline const struct topic_settings *partition_settings(const struct partition *partition)
+{
+    return atomic_load_explicit(&partition->settings, memory_order_acquire);
+}
+
+/* What validate_records is to check for this partition now. */
+void partition_validate_rules(const struct partition *partition, int64_t now_ms,
+                              struct validate_rules *ret_rules);
+
+/* Append as leader. The caller holds append_lock and has checked the leader under it. On success
+ * the marks are advanced, so waiters are queued. A final I/O error takes the directory offline and
+ * answers KAFKA_STORAGE_ERROR. Results as log_append, plus NOT_ENOUGH_REPLICAS for acks=all. */
+int partition_append(struct partition *partition, struct validated *records, int16_t acks,
+                     enum log_origin origin, struct log_append_result *ret_result);
+
+/* The end of what a reader of this isolation may see. */
+struct log_position partition_bound(const struct partition *partition, enum isolation isolation);
+
+/* The mark that such a reader waits on. */
+struct watermark *partition_mark(struct partition *partition, enum isolation isolation);
+
+/* The log was opened, or its term changed: fail all waiters and set the marks from the log's end.
+ */
+void partition_reset_marks(struct partition *partition);
+
+/* Give up the directory after an I/O error (any thread). */
+void partition_dir_fail(struct partition_set *set, struct partition_dir *dir, int err,
+                        const char *what);
+
+#endif

@@ -1,0 +1,85 @@
+/* All partitions of a broker: found without locks by any loop, kept in step with the metadata image
+ * by the home loop, tended (retention, checkpoints) by pool jobs. */
+#ifndef JACKDAW_PARTITION_PARTITION_SET_H
+#define JACKDAW_PARTITION_PARTITION_SET_H
+
+#include "metadata/config_keys_broker.h"
+#include "os/pool.h"
+#include "partition/partition.h"
+
+struct partition_table;
+
+/* A partition that this broker is to have, as the metadata image says. */
+struct partition_assignment {
+    struct uuid topic_id;
+    struct str topic;
+    int32_t index;
+    int32_t leader_id;
+    int32_t leader_epoch;
+    int32_t isr_size;
+    int32_t dir; /* index into set->dirs, or -1: found on disk, else where the fewest are */
+    const struct topic_settings *settings; /* read during the call */
+};
+
+struct partition_set {
+    struct env *env;
+    struct loop *home;
+    const struct say *say;
+    struct file_cache *files;
+    int32_t node_id;
+    struct partition_dir *dirs;
+    int32_t dir_count;
+    int64_t producer_expiration_ms;
+    _Atomic(struct partition_table *) table;
+    struct list retired;      /* tables and partitions to free when the set closes */
+    struct watermark applied; /* metadata offset up to which partitions follow the image */
+    pthread_mutex_t retired_lock;
+    struct follow_step
+        *steps; /* home loop: changes to follow, oldest first; the first is under way */
+    struct follow_step *steps_last;
+    int64_t checkpoint_interval_ns, retention_interval_ns, retention_first_ns;
+    struct loop_timer checkpoint_timer, retention_timer;
+    struct tend_job *tending; /* the pool job under way, or NULL */
+    void (*dir_failed)(void *context, struct partition_dir *dir); /* any thread; may be NULL */
+    void *dir_failed_context;
+};
+
+/* `dirs` are open log directories, taken over (the array too) on success. */
+int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,
+                       const struct say *say, int32_t node_id, struct partition_dir *dirs,
+                       int32_t dir_count, const struct broker_settings *settings);
+
+/* Start the timers of checkpoints and retention; home loop. */
+void partition_set_start(struct partition_set *set);
+
+/* Open (or create) the logs of these partitions with `threads` at a time and publish them. Called
+ * at start, BLOCKING, before any loop runs. Reports what was recovered in one log line each where
+ * something was. */
+int partition_set_load(struct partition_set *set, const struct partition_assignment *items,
+                       int32_t count, int32_t threads);
+
+/* Home loop: make these partitions exist, or change what is known about them (leader, epoch, ISR,
+ * settings). New logs are opened on the pool; `metadata_offset` is what `applied` advances to when
+ * they are there. */
+void partition_set_apply(struct partition_set *set, const struct partition_assignment *items,
+                         int32_t count, int64_t metadata_offset);
+
+/* Home loop: the topic was deleted. Fails waiters, unpublishes, renames; files go later. */
+void partition_set_remove(struct partition_set *set, struct uuid topic_id, int32_t index);
+
+/* Any loop; NULL when this broker has no such replica. */
+struct partition *partition_find(const struct partition_set *set, struct uuid topic_id,
+                                 int32_t index);
+
+/* Every partition, in no promised order; `each` answers false to stop. */
+void partition_set_each(const struct partition_set *set,
+                        bool (*each)(void *context, struct partition *partition), void *context);
+
+/* Drop `thing` once no handler that may have seen it is running. Any thread. */
+void partition_set_retire(struct partition_set *set, void *thing, void (*drop)(void *thing));
+
+/* After the loops have stopped: sync and close all logs, write checkpoints, and mark directories
+ * clean (when `clean`). BLOCKING. */
+int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch);
+
+#endif

@@ -1,0 +1,311 @@
+/* Opening logs: all of them at start, several at a time, and new ones later. */
+#include "partition/set_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+
+void set_log_settings(const struct topic_settings *topic, int64_t producer_expiration_ms,
+                      struct log_settings *ret_settings)
+{
+    *ret_settings = (struct log_settings){
+        .segment_bytes = topic->segment_bytes,
+        .segment_ms = topic->segment_ms,
+        .segment_jitter_ms = topic->segment_jitter_ms,
+        .segment_index_bytes = topic->segment_index_bytes,
+        .index_interval_bytes = topic->index_interval_bytes,
+        .retention_ms = topic->retention_ms,
+        .retention_bytes = topic->retention_bytes,
+        .cleanup_delete = topic->cleanup_delete,
+        .cleanup_compact = topic->cleanup_compact,
+        .flush_messages = topic->flush_messages,
+        .flush_ms = topic->flush_ms,
+        .file_delete_delay_ms = topic->file_delete_delay_ms,
+        .producer_expiration_ms = producer_expiration_ms,
+    };
+}
+
+/* Half-made: no log yet, in no table. */
+struct partition *set_partition_create(struct partition_set *set,
+                                       const struct partition_assignment *item)
+{
+    struct partition *partition = calloc(1, sizeof *partition);
+    char *topic = malloc((size_t)item->topic.size + 1);
+    char *name = malloc((size_t)item->topic.size + 13);
+    struct topic_settings *settings = malloc(sizeof *settings);
+    if (!partition || !topic || !name || !settings) {
+        free(partition);
+        free(topic);
+        free(name);
+        free(settings);
+        return NULL;
+    }
+    memcpy(topic, item->topic.data, (size_t)item->topic.size);
+    topic[item->topic.size] = '\0';
+    int size = sprintf(name, "%s-%d", topic, item->index);
+    *settings = *item->settings;
+    atomic_init(&partition->refs, 1);
+    partition->set = set;
+    partition->dir = &set->dirs[item->dir];
+    partition->topic_id = item->topic_id;
+    partition->topic = (struct str){topic, item->topic.size};
+    partition->name = (struct str){name, size};
+    partition->index = item->index;
+    atomic_init(&partition->settings, settings);
+    atomic_init(&partition->leader_id, item->leader_id);
+    atomic_init(&partition->leader_epoch, item->leader_epoch);
+    atomic_init(&partition->isr_size, item->isr_size);
+    atomic_init(&partition->min_isr, settings->min_insync_replicas);
+    parklock_init(&partition->append_lock);
+    pthread_mutex_init(&partition->replica_lock, NULL);
+    watermark_init(&partition->end, 0, item->leader_epoch);
+    watermark_init(&partition->high_watermark, 0, item->leader_epoch);
+    watermark_init(&partition->last_stable, 0, item->leader_epoch);
+    return partition;
+}
+
+/* Open its log. BLOCKING. */
+int set_partition_open(struct partition *partition, const struct found_log *found)
+{
+    struct partition_set *set = partition->set;
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/%s-%d", partition->dir->dir.path, partition->topic.data,
+                     partition->index);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return -ENAMETOOLONG;
+    struct log_open_params params = {
+        .env = set->env,
+        .say = set->say,
+        .files = set->files,
+        .dir = path,
+        .topic = partition->topic,
+        .partition = partition->index,
+        .topic_id = partition->topic_id,
+        .clean = found->clean,
+        .recovery_point = found->recovery_point,
+        .log_start_offset = found->log_start_offset,
+    };
+    set_log_settings(partition_settings(partition), set->producer_expiration_ms, &params.settings);
+    struct log_open_report report = {0};
+    int err = log_open(&params, &partition->log, &report);
+    if (err != 0) {
+        say_error(set->say, "cannot open log", kv_text("dir", path),
+                  kv_text("error", result_text(err)));
+        return err;
+    }
+    if (report.recovered_bytes > 0 || report.dropped_bytes > 0 || report.indexes_rebuilt > 0)
+        say_info(set->say, "recovered log", kv_text("dir", path),
+                 kv_int("end", log_end_offset(partition->log)),
+                 kv_int("read_bytes", report.recovered_bytes),
+                 kv_int("dropped_bytes", report.dropped_bytes), kv_int("segments", report.segments),
+                 kv_int("indexes_rebuilt", report.indexes_rebuilt));
+    partition_reset_marks(partition);
+    return 0;
+}
+
+int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts)
+{
+    int32_t best = -1;
+    for (int32_t i = 0; i < set->dir_count; i++) {
+        if (atomic_load_explicit(&set->dirs[i].offline, memory_order_relaxed))
+            continue;
+        if (best < 0 || counts[i] < counts[best])
+            best = i;
+    }
+    return best;
+}
+
+struct load_item {
+    struct partition *partition;
+    struct found_log found;
+    int err;
+};
+
+struct load_work {
+    struct env *env;
+    struct load_item *items;
+    int32_t count;
+    _Atomic int32_t next;
+};
+
+static bool load_turn(void *context)
+{
+    struct load_work *work = context;
+    int32_t i = atomic_fetch_add(&work->next, 1);
+    if (i >= work->count)
+        return false;
+    env_allow_blocking(work->env, true);
+    work->items[i].err = set_partition_open(work->items[i].partition, &work->items[i].found);
+    return true;
+}
+
+static bool topic_is(const struct partition_folder *folder, const struct partition_assignment *item)
+{
+    return folder->kind == FOLDER_LOG && folder->partition == item->index &&
+           str_equal(folder->topic, item->topic);
+}
+
+static int folder_order(const void *a, const void *b)
+{
+    const struct partition_folder *x = a;
+    const struct partition_folder *y = b;
+    int order = str_compare(x->topic, y->topic);
+    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static int entry_order(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a;
+    const struct checkpoint_entry *y = b;
+    int order = str_compare(x->topic, y->topic);
+    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+/* What one directory holds, sorted for look-ups. */
+struct dir_content {
+    struct partition_folder *folders;
+    int32_t folder_count;
+    struct checkpoint_entry *recovery, *starts;
+    int32_t recovery_count, start_count;
+};
+
+static int dir_content_read(struct partition_dir *dir, struct arena *arena,
+                            struct dir_content *ret_content)
+{
+    struct dir_content content = {0};
+    int err = log_dir_list(&dir->dir, arena, &content.folders, &content.folder_count);
+    if (err < 0)
+        return err;
+    err = checkpoint_read(&dir->dir, CHECKPOINT_RECOVERY_POINT, arena, &content.recovery,
+                          &content.recovery_count);
+    if (err < 0) { /* it only saves work: recover everything */
+        content.recovery_count = 0;
+    }
+    err = checkpoint_read(&dir->dir, CHECKPOINT_LOG_START, arena, &content.starts,
+                          &content.start_count);
+    if (err < 0)
+        content.start_count = 0;
+    if (content.folder_count)
+        qsort(content.folders, (size_t)content.folder_count, sizeof *content.folders, folder_order);
+    if (content.recovery_count)
+        qsort(content.recovery, (size_t)content.recovery_count, sizeof *content.recovery,
+              entry_order);
+    if (content.start_count)
+        qsort(content.starts, (size_t)content.start_count, sizeof *content.starts, entry_order);
+    *ret_content = content;
+    return 0;
+}
+
+static int64_t entry_offset(const struct checkpoint_entry *entries, int32_t count,
+                            const struct partition_assignment *item)
+{
+    struct checkpoint_entry key = {.topic = item->topic, .partition = item->index};
+    const struct checkpoint_entry *at =
+        count ? bsearch(&key, entries, (size_t)count, sizeof key, entry_order) : NULL;
+    return at ? at->offset : 0;
+}
+
+static bool dir_content_has(const struct dir_content *content,
+                            const struct partition_assignment *item)
+{
+    struct partition_folder key = {.topic = item->topic, .partition = item->index};
+    const struct partition_folder *at =
+        content->folder_count ? bsearch(&key, content->folders, (size_t)content->folder_count,
+                                        sizeof key, folder_order)
+                              : NULL;
+    return at && topic_is(at, item);
+}
+
+/* Find the directory of each partition, or choose one, and make its half. */
+static int load_prepare(struct partition_set *set, const struct partition_assignment *items,
+                        int32_t count, const struct dir_content *contents, int32_t *counts,
+                        struct load_item *ret_items)
+{
+    for (int32_t i = 0; i < count; i++) {
+        struct partition_assignment item = items[i];
+        struct found_log found = {.clean = true};
+        item.dir = -1;
+        for (int32_t d = 0; d < set->dir_count; d++) {
+            if (!dir_content_has(&contents[d], &item))
+                continue;
+            if (item.dir >= 0) {
+                say_error(set->say, "partition lies in two log directories",
+                          kv_str("topic", item.topic), kv_int("partition", item.index),
+                          kv_text("one", set->dirs[item.dir].dir.path),
+                          kv_text("other", set->dirs[d].dir.path));
+                return -EUCLEAN;
+            }
+            item.dir = d;
+            found.clean = set->dirs[d].dir.was_clean;
+            found.recovery_point =
+                entry_offset(contents[d].recovery, contents[d].recovery_count, &item);
+            found.log_start_offset =
+                entry_offset(contents[d].starts, contents[d].start_count, &item);
+        }
+        if (item.dir < 0)
+            item.dir = set_emptiest_dir(set, counts);
+        if (item.dir < 0)
+            return -EIO;
+        counts[item.dir]++;
+        ret_items[i] =
+            (struct load_item){.partition = set_partition_create(set, &item), .found = found};
+        if (!ret_items[i].partition)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Open all logs with this many threads; a thread that cannot be started is done without. */
+static void load_run(struct partition_set *set, struct load_work *work, int32_t threads)
+{
+    enum { THREADS_MAX = 64 };
+    struct env_thread *started[THREADS_MAX];
+    int32_t count = 0;
+    if (threads > work->count)
+        threads = work->count;
+    for (; count < threads - 1 && count < THREADS_MAX; count++) {
+        started[count] = set->env->ops->thread_start(set->env, "recovery", NULL, load_turn, work);
+        if (!started[count])
+            break;
+    }
+    while (load_turn(work))
+        ;
+    for (int32_t i = 0; i < count; i++)
+        set->env->ops->thread_join(started[i]);
+}
+
+int partition_set_load(struct partition_set *set, const struct partition_assignment *items,
+                       int32_t count, int32_t threads)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    int err = 0;
+    struct dir_content *contents = arena_array(&arena, (size_t)set->dir_count, sizeof *contents);
+    int32_t *counts = arena_array(&arena, (size_t)set->dir_count, sizeof *counts);
+    struct load_item *loads = arena_array(&arena, (size_t)count + 1, sizeof *loads);
+    if (!contents || !counts || !loads)
+        err = -ENOMEM;
+    for (int32_t d = 0; err == 0 && d < set->dir_count; d++)
+        err = dir_content_read(&set->dirs[d], &arena, &contents[d]);
+    if (err == 0)
+        err = load_prepare(set, items, count, contents, counts, loads);
+    if (err == 0) {
+        struct load_work work = {.env = set->env, .items = loads, .count = count};
+        load_run(set, &work, threads);
+    }
+    for (int32_t i = 0; loads && i < count; i++) {
+        struct partition *partition = loads[i].partition;
+        if (!partition)
+            continue;
+        if (err == 0)
+            err = loads[i].err;
+        if (err == 0)
+            err = set_insert(set, partition);
+        if (err != 0)
+            partition_unref(partition);
+    }
+    arena_close(&arena);
+    return err;
+}

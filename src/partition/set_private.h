@@ -1,0 +1,35 @@
+/* What the parts of the partition set share. */
+#ifndef JACKDAW_PARTITION_SET_PRIVATE_H
+#define JACKDAW_PARTITION_SET_PRIVATE_H
+
+#include "partition/partition_set.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+/* What the checkpoints and folders of one directory say about one partition. */
+struct found_log {
+    bool clean;
+    int64_t recovery_point;
+    int64_t log_start_offset;
+};
+
+/* partition_set.c */
+int set_insert(struct partition_set *set, struct partition *partition);
+void set_remove(struct partition_set *set, const struct partition *partition);
+void set_destroy(struct partition_set *set);
+
+/* set_load.c */
+/* Half-made: no log yet, in no table. NULL when memory runs out. item->dir is set. */
+struct partition *set_partition_create(struct partition_set *set,
+                                       const struct partition_assignment *item);
+/* Open its log. BLOCKING. */
+int set_partition_open(struct partition *partition, const struct found_log *found);
+/* The directory with the fewest partitions that is online, or -1. */
+int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts);
+void set_log_settings(const struct topic_settings *topic, int64_t producer_expiration_ms,
+                      struct log_settings *ret_settings);
+
+/* set_tend.c */
+void set_tend_init(struct partition_set *set);
+
+#endif

@@ -1,0 +1,234 @@
+/* Tending partitions from time to time: retention, rolling by time, expiry of idle producers, and
+ * the checkpoint files.
+ *
+ * One pool job at a time walks over all partitions. It takes each append lock only if it is free
+ * and holds it for one partition's renames; a partition that is being written comes next time. */
+#include "partition/set_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+
+enum tend_what { TEND_RETENTION = 1, TEND_CHECKPOINTS = 2 };
+
+struct tend_job {
+    struct pool_job job;
+    struct partition_set *set;
+    unsigned what;
+    int32_t count, capacity;
+    struct partition **partitions; /* a reference each */
+};
+
+static bool collect_one(void *context, struct partition *partition)
+{
+    struct tend_job *tend = context;
+    if (tend->count == tend->capacity) {
+        int32_t capacity = tend->capacity ? tend->capacity * 2 : 64;
+        void *grown = realloc(tend->partitions, (size_t)capacity * sizeof *tend->partitions);
+        if (!grown)
+            return false;
+        tend->partitions = grown;
+        tend->capacity = capacity;
+    }
+    tend->partitions[tend->count++] = partition_ref(partition);
+    return true;
+}
+
+/* append_lock held. */
+static void partition_tend(struct partition *partition, int64_t now_ms)
+{
+    struct partition_set *set = partition->set;
+    struct log *log = partition->log;
+    if (atomic_exchange(&partition->settings_changed, false)) {
+        struct log_settings settings;
+        set_log_settings(partition_settings(partition), set->producer_expiration_ms, &settings);
+        log_set_settings(log, &settings);
+    }
+    int err = log_roll_if_due(log, now_ms);
+    if (err >= 0) {
+        int64_t high_watermark = watermark_get(&partition->high_watermark);
+        err = log_apply_retention(log, now_ms, high_watermark);
+    }
+    if (err < 0)
+        partition_dir_fail(set, partition->dir, err, "retention");
+    log_expire_producers(log, now_ms);
+}
+
+static void tend_retention(struct tend_job *tend)
+{
+    int64_t now_ms = env_wall_ms(tend->set->env);
+    for (int32_t i = 0; i < tend->count; i++) {
+        struct partition *partition = tend->partitions[i];
+        if (atomic_load(&partition->dir->offline) || !parklock_try(&partition->append_lock, NULL))
+            continue;
+        if (!atomic_load(&partition->deleted))
+            partition_tend(partition, now_ms);
+        parklock_release(&partition->append_lock);
+        log_remove_deleted(partition->log, now_ms, false);
+    }
+}
+
+static int entry_order(const void *a, const void *b)
+{
+    const struct checkpoint_entry *x = a;
+    const struct checkpoint_entry *y = b;
+    int order = str_compare(x->topic, y->topic);
+    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static int dir_checkpoint(const struct tend_job *tend, struct partition_dir *dir,
+                          struct checkpoint_entry *entries, const char *name)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < tend->count; i++) {
+        const struct partition *partition = tend->partitions[i];
+        if (partition->dir != dir || atomic_load(&partition->deleted))
+            continue;
+        struct checkpoint_entry entry = {.topic = partition->topic, .partition = partition->index};
+        if (strcmp(name, CHECKPOINT_RECOVERY_POINT) == 0)
+            entry.offset = log_recovery_point(partition->log);
+        else if (strcmp(name, CHECKPOINT_HIGH_WATERMARK) == 0)
+            entry.offset = watermark_get(&partition->high_watermark);
+        else if ((entry.offset = log_start_offset(partition->log)) == 0)
+            continue; /* the folder says the same */
+        entries[count++] = entry;
+    }
+    qsort(entries, (size_t)count, sizeof *entries, entry_order);
+    return checkpoint_write(&dir->dir, name, entries, count);
+}
+
+static int tend_checkpoints(struct tend_job *tend, bool all)
+{
+    static const char *const names[] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_HIGH_WATERMARK,
+                                        CHECKPOINT_LOG_START};
+    struct partition_set *set = tend->set;
+    struct checkpoint_entry *entries = malloc(((size_t)tend->count + 1) * sizeof *entries);
+    if (!entries)
+        return -ENOMEM;
+    int failed = 0;
+    for (int32_t d = 0; d < set->dir_count; d++) {
+        struct partition_dir *dir = &set->dirs[d];
+        if (atomic_load(&dir->offline) || (!atomic_exchange(&dir->dirty, false) && !all))
+            continue;
+        for (size_t n = 0; n < array_size(names); n++) {
+            int err = dir_checkpoint(tend, dir, entries, names[n]);
+            if (err >= 0)
+                continue;
+            atomic_store(&dir->dirty, true); /* try again: a full disk may have room by then */
+            failed = err;
+            say_warn(set->say, "cannot write a checkpoint", kv_text("dir", dir->dir.path),
+                     kv_text("file", names[n]), kv_text("error", result_text(err)));
+            break;
+        }
+    }
+    free(entries);
+    return failed;
+}
+
+static void tend_free(struct tend_job *tend)
+{
+    for (int32_t i = 0; i < tend->count; i++)
+        partition_unref(tend->partitions[i]);
+    free(tend->partitions);
+    free(tend);
+}
+
+static void tend_run(struct pool_job *job)
+{
+    struct tend_job *tend = container_of(job, struct tend_job, job);
+    if (tend->what & TEND_RETENTION)
+        tend_retention(tend);
+    if (tend->what & TEND_CHECKPOINTS)
+        tend_checkpoints(tend, false);
+}
+
+static void tend_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct tend_job *tend = container_of(job, struct tend_job, job);
+    tend->set->tending = NULL;
+    tend_free(tend);
+}
+
+static void tend_start(struct partition_set *set, unsigned what)
+{
+    struct tend_job *tend = set->tending ? NULL : calloc(1, sizeof *tend);
+    if (!tend)
+        return;
+    tend->set = set;
+    tend->what = what;
+    tend->job.run = tend_run;
+    tend->job.done = tend_done;
+    partition_set_each(set, collect_one, tend);
+    set->tending = tend;
+    pool_submit(set->home, &tend->job);
+}
+
+static void retention_fire(struct loop *loop, struct loop_timer *timer)
+{
+    struct partition_set *set = container_of(timer, struct partition_set, retention_timer);
+    tend_start(set, TEND_RETENTION);
+    loop_timer_set(loop, timer, loop->now_ns + set->retention_interval_ns);
+}
+
+static void checkpoint_fire(struct loop *loop, struct loop_timer *timer)
+{
+    struct partition_set *set = container_of(timer, struct partition_set, checkpoint_timer);
+    bool dirty = false;
+    for (int32_t d = 0; d < set->dir_count; d++)
+        dirty |= atomic_load_explicit(&set->dirs[d].dirty, memory_order_relaxed);
+    if (dirty)
+        tend_start(set, TEND_CHECKPOINTS);
+    loop_timer_set(loop, timer, loop->now_ns + set->checkpoint_interval_ns);
+}
+
+void set_tend_init(struct partition_set *set)
+{
+    loop_timer_init(&set->retention_timer, retention_fire);
+    loop_timer_init(&set->checkpoint_timer, checkpoint_fire);
+}
+
+void partition_set_start(struct partition_set *set)
+{
+    struct loop *loop = set->home;
+    int64_t now_ns = env_now_ns(set->env);
+    loop_timer_set(loop, &set->retention_timer, now_ns + set->retention_first_ns);
+    loop_timer_set(loop, &set->checkpoint_timer, now_ns + set->checkpoint_interval_ns);
+}
+
+int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch)
+{
+    struct tend_job *all = calloc(1, sizeof *all);
+    if (!all)
+        return -ENOMEM;
+    all->set = set;
+    partition_set_each(set, collect_one, all);
+    int err = 0;
+    for (int32_t i = 0; clean && i < all->count; i++) {
+        struct partition *partition = all->partitions[i];
+        if (atomic_load(&partition->dir->offline))
+            continue;
+        int result = log_close_clean(partition->log);
+        if (result < 0) {
+            partition_dir_fail(set, partition->dir, result, "closing");
+            err = result;
+        }
+    }
+    if (clean) {
+        int result = tend_checkpoints(all, true);
+        err = result < 0 ? result : err;
+    }
+    for (int32_t d = 0; d < set->dir_count; d++) {
+        struct partition_dir *dir = &set->dirs[d];
+        if (clean && err == 0 && !atomic_load(&dir->offline))
+            err = log_dir_mark_clean(&dir->dir, broker_epoch);
+    }
+    tend_free(all);
+    set_destroy(set);
+    for (int32_t d = 0; d < set->dir_count; d++)
+        log_dir_close(&set->dirs[d].dir);
+    free(set->dirs);
+    set->dirs = NULL;
+    return err;
+}
