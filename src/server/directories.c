@@ -1,0 +1,180 @@
+#include "server/directories.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+#include "metadata/features.h"
+#include "server/format.h"
+
+/* Every directory is missing or empty: a node that starts for the first time. */
+static int all_empty(struct broker *broker, bool *ret_empty)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    bool all = true;
+    for (int32_t i = 0; i < settings->log_dir_count && all; i++) {
+        int err = log_dir_is_empty(broker->env, settings->log_dirs[i].data, &all);
+        if (err < 0) {
+            say_error(&broker->say, "cannot read log directory",
+                      kv_str("dir", settings->log_dirs[i]), kv_text("error", result_text(err)));
+            return err;
+        }
+    }
+    *ret_empty = all;
+    return 0;
+}
+
+static const char *open_problem(int err)
+{
+    switch (err) {
+    case -ENOENT:
+        return "it is not empty and has no meta.properties";
+    case -EWOULDBLOCK:
+        return "another process uses it";
+    case -EBADMSG:
+        return "its meta.properties is malformed";
+    default:
+        return result_text(err);
+    }
+}
+
+static int directory_check(struct broker *broker, const struct partition_dir *dir)
+{
+    const struct meta_properties *meta = &dir->dir.meta;
+    const struct meta_properties *first = &broker->dirs[0].dir.meta;
+    if (meta->node_id != broker->static_config->settings.node_id) {
+        say_error(&broker->say, "log directory belongs to another node",
+                  kv_text("dir", dir->dir.path), kv_int("its_node_id", meta->node_id),
+                  kv_int("node_id", broker->static_config->settings.node_id));
+        return -EINVAL;
+    }
+    if (strcmp(meta->cluster_id, first->cluster_id) != 0) {
+        say_error(&broker->say, "log directories belong to different clusters",
+                  kv_text("dir", dir->dir.path), kv_text("cluster_id", meta->cluster_id),
+                  kv_text("first", first->cluster_id));
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int directories_open(struct broker *broker)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    bool empty;
+    int err = all_empty(broker, &empty);
+    if (err == 0 && empty) {
+        char cluster_id[UUID_TEXT_SIZE];
+        uuid_format(format_random_uuid(broker->env), cluster_id);
+        err = format_directories(broker->env, &broker->say, broker->static_config, cluster_id);
+    }
+    if (err < 0)
+        return err;
+    broker->dirs = calloc((size_t)settings->log_dir_count, sizeof *broker->dirs);
+    if (!broker->dirs)
+        return -ENOMEM;
+    for (int32_t i = 0; i < settings->log_dir_count; i++) {
+        const char *path = settings->log_dirs[i].data;
+        err = log_dir_open(broker->env, path, &broker->dirs[i].dir);
+        if (err < 0) {
+            say_error(&broker->say, "cannot use log directory", kv_text("dir", path),
+                      kv_text("reason", open_problem(err)));
+            return err;
+        }
+        broker->dir_count++;
+        err = directory_check(broker, &broker->dirs[i]);
+        if (err == 0)
+            err = log_dir_unmark_clean(&broker->dirs[i].dir);
+        if (err < 0)
+            return err;
+        if (str_equal(settings->log_dirs[i], settings->metadata_log_dir))
+            broker->directory_id = broker->dirs[i].dir.meta.directory_id;
+    }
+    memcpy(broker->cluster_id, broker->dirs[0].dir.meta.cluster_id, sizeof broker->cluster_id);
+    broker->incarnation_id = format_random_uuid(broker->env);
+    return 0;
+}
+
+void directories_close(struct broker *broker)
+{
+    if (!broker->dirs)
+        return;
+    for (int32_t i = 0; i < broker->dir_count; i++)
+        log_dir_close(&broker->dirs[i].dir);
+    free(broker->dirs);
+    broker->dirs = NULL;
+}
+
+static bool registration_listeners(struct broker *broker, struct arena *arena,
+                                   struct broker_registration_request *request)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    request->listeners.items =
+        broker_registration_request_listener_array(arena, settings->listener_count);
+    if (!request->listeners.items)
+        return false;
+    for (int32_t i = 0; i < settings->listener_count; i++) {
+        const struct listener_setting *setting = &settings->listeners[i];
+        if (setting->controller || setting->unix_path.data)
+            continue;
+        struct broker_registration_request_listener *listener =
+            &request->listeners.items[request->listeners.count++];
+        listener->name = setting->name;
+        listener->host = setting->host.size ? setting->host : STR("localhost");
+        listener->port = (uint16_t)setting->port;
+        listener->security_protocol = (int16_t)setting->protocol;
+        for (int32_t a = 0; a < settings->advertised_count; a++) {
+            if (!str_equal(settings->advertised[a].name, setting->name))
+                continue;
+            listener->host = settings->advertised[a].host;
+            listener->port = (uint16_t)settings->advertised[a].port;
+        }
+    }
+    return true;
+}
+
+bool directories_registration(struct broker *broker, struct arena *arena,
+                              struct broker_registration_request *ret_request)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    broker_registration_request_init(ret_request);
+    ret_request->broker_id = settings->node_id;
+    ret_request->cluster_id = str_of(broker->cluster_id);
+    ret_request->incarnation_id = broker->incarnation_id;
+    ret_request->rack = settings->rack;
+    ret_request->previous_broker_epoch = broker->dirs[0].dir.broker_epoch;
+    ret_request->features.items = broker_registration_request_feature_array(arena, features_count);
+    ret_request->log_dirs.items =
+        arena_array(arena, (size_t)broker->dir_count, sizeof(struct uuid));
+    if (!ret_request->features.items || !ret_request->log_dirs.items ||
+        !registration_listeners(broker, arena, ret_request))
+        return false;
+    for (int32_t i = 0; i < features_count; i++) {
+        struct broker_registration_request_feature *feature =
+            &ret_request->features.items[ret_request->features.count++];
+        feature->name = str_of(features[i].name);
+        feature->min_supported_version = features[i].min;
+        feature->max_supported_version = features[i].max;
+    }
+    for (int32_t i = 0; i < broker->dir_count; i++)
+        ret_request->log_dirs.items[ret_request->log_dirs.count++] =
+            broker->dirs[i].dir.meta.directory_id;
+    return true;
+}
+
+void directories_quorum(struct broker *broker, struct arena *arena,
+                        struct quorum_params *ret_params)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    (void)arena;
+    ret_params->dir = settings->metadata_log_dir.data;
+    ret_params->directory_id = broker->directory_id;
+    ret_params->segment_bytes = settings->metadata_log_segment_bytes;
+    ret_params->segment_ms = settings->metadata_log_segment_ms;
+    ret_params->retention_bytes = settings->metadata_max_retention_bytes;
+    ret_params->retention_ms = settings->metadata_max_retention_ms;
+    ret_params->snapshot_after_bytes = settings->metadata_log_max_record_bytes_between_snapshots;
+    ret_params->snapshot_interval_ms = settings->metadata_log_max_snapshot_interval_ms;
+    for (int32_t i = 0; i < broker->dir_count; i++)
+        if (uuid_equal(broker->dirs[i].dir.meta.directory_id, broker->directory_id))
+            ret_params->clean = broker->dirs[i].dir.was_clean;
+}

@@ -1,0 +1,25 @@
+/* The node's log directories at start and stop, and what the node says of itself because of them.
+ */
+#ifndef JACKDAW_SERVER_DIRECTORIES_H
+#define JACKDAW_SERVER_DIRECTORIES_H
+
+#include "protocol/api.h"
+#include "server/broker.h"
+
+/* Open all of log.dirs; format them first when every one is missing or empty. Sets dirs, cluster_id
+ * and directory_id. Refuses a directory that holds something and has no meta.properties (-ENOENT),
+ * that belongs to another node or cluster (-EINVAL), or that another process uses (-EWOULDBLOCK).
+ * What is wrong is logged. BLOCKING. */
+int directories_open(struct broker *broker);
+/* Unlock what the partition set has not taken over. */
+void directories_close(struct broker *broker);
+
+/* Fill the registration. False when memory runs out. */
+bool directories_registration(struct broker *broker, struct arena *arena,
+                              struct broker_registration_request *ret_request);
+
+/* Fill the quorum's parameters of files and retention. */
+void directories_quorum(struct broker *broker, struct arena *arena,
+                        struct quorum_params *ret_params);
+
+#endif

@@ -1,0 +1,254 @@
+#include "server/fetch_session.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+
+#define BUCKETS_FIRST 16
+
+struct fetch_sessions {
+    pthread_mutex_t lock;
+    struct list by_use;
+    int32_t count, max;
+};
+
+struct fetch_sessions *fetch_sessions_create(int32_t max_sessions)
+{
+    struct fetch_sessions *sessions = calloc(1, sizeof *sessions);
+    if (!sessions)
+        return NULL;
+    pthread_mutex_init(&sessions->lock, NULL);
+    list_init(&sessions->by_use);
+    sessions->max = max_sessions;
+    return sessions;
+}
+
+static void partition_free(struct fetch_partition *partition)
+{
+    free((char *)(uintptr_t)partition->topic.data);
+    free(partition);
+}
+
+static void session_free(struct fetch_session *session)
+{
+    for (struct list *link; (link = list_pop(&session->partitions));)
+        partition_free(container_of(link, struct fetch_partition, link));
+    free(session->buckets);
+    free(session);
+}
+
+void fetch_sessions_destroy(struct fetch_sessions *sessions)
+{
+    if (!sessions)
+        return;
+    for (struct list *link; (link = list_pop(&sessions->by_use));)
+        session_free(container_of(link, struct fetch_session, link));
+    pthread_mutex_destroy(&sessions->lock);
+    free(sessions);
+}
+
+/* lock held */
+static struct fetch_session *session_of(struct fetch_sessions *sessions, int32_t id)
+{
+    list_for_each (pos, &sessions->by_use) {
+        struct fetch_session *session = container_of(pos, struct fetch_session, link);
+        if (session->id == id)
+            return session;
+    }
+    return NULL;
+}
+
+/* lock held */
+static void session_drop(struct fetch_sessions *sessions, struct fetch_session *session)
+{
+    list_remove(&session->link);
+    sessions->count--;
+    if (session->busy)
+        session->doomed = true;
+    else
+        session_free(session);
+}
+
+/* lock held: make room by ending the least recently used session that was idle for long. */
+static bool make_room(struct fetch_sessions *sessions, int64_t now_ns)
+{
+    if (sessions->count < sessions->max)
+        return true;
+    if (list_empty(&sessions->by_use))
+        return false;
+    struct fetch_session *oldest = list_first(&sessions->by_use, struct fetch_session, link);
+    if (oldest->busy || now_ns - oldest->used_ns < FETCH_SESSION_EVICTION_NS)
+        return false;
+    session_drop(sessions, oldest);
+    return true;
+}
+
+struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, uint32_t random,
+                                           bool uses_topic_ids, int64_t now_ns)
+{
+    struct fetch_session *session = calloc(1, sizeof *session);
+    struct fetch_partition **buckets = calloc(BUCKETS_FIRST, sizeof *buckets);
+    pthread_mutex_lock(&sessions->lock);
+    bool room = session && buckets && make_room(sessions, now_ns);
+    if (room) {
+        int32_t id = (int32_t)(random & 0x7fffffff);
+        while (id == 0 || session_of(sessions, id))
+            id = (id + 1) & 0x7fffffff;
+        *session = (struct fetch_session){.id = id,
+                                          .epoch = 1,
+                                          .uses_topic_ids = uses_topic_ids,
+                                          .busy = true,
+                                          .used_ns = now_ns,
+                                          .bucket_mask = BUCKETS_FIRST - 1,
+                                          .buckets = buckets};
+        list_init(&session->partitions);
+        list_push_back(&sessions->by_use, &session->link);
+        sessions->count++;
+    }
+    pthread_mutex_unlock(&sessions->lock);
+    if (room)
+        return session;
+    free(buckets);
+    free(session);
+    return NULL;
+}
+
+int fetch_session_acquire(struct fetch_sessions *sessions, int32_t id, int32_t epoch,
+                          bool uses_topic_ids, int64_t now_ns, struct fetch_session **ret_session)
+{
+    int result = 0;
+    pthread_mutex_lock(&sessions->lock);
+    struct fetch_session *session = session_of(sessions, id);
+    if (!session)
+        result = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    else if (session->busy || session->epoch != epoch)
+        result = KAFKA_INVALID_FETCH_SESSION_EPOCH;
+    else if (session->uses_topic_ids != uses_topic_ids)
+        result = KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
+    if (result == 0) {
+        session->busy = true;
+        session->epoch = session->epoch == INT32_MAX ? 1 : session->epoch + 1;
+        session->used_ns = now_ns;
+        list_remove(&session->link);
+        list_push_back(&sessions->by_use, &session->link);
+        *ret_session = session;
+    }
+    pthread_mutex_unlock(&sessions->lock);
+    return result;
+}
+
+void fetch_session_release(struct fetch_sessions *sessions, struct fetch_session *session)
+{
+    pthread_mutex_lock(&sessions->lock);
+    session->busy = false;
+    bool doomed = session->doomed;
+    pthread_mutex_unlock(&sessions->lock);
+    if (doomed)
+        session_free(session);
+}
+
+void fetch_session_remove(struct fetch_sessions *sessions, int32_t id)
+{
+    pthread_mutex_lock(&sessions->lock);
+    struct fetch_session *session = session_of(sessions, id);
+    if (session)
+        session_drop(sessions, session);
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+int32_t fetch_sessions_count(struct fetch_sessions *sessions)
+{
+    pthread_mutex_lock(&sessions->lock);
+    int32_t count = sessions->count;
+    pthread_mutex_unlock(&sessions->lock);
+    return count;
+}
+
+static uint32_t partition_hash(const struct fetch_session *session, struct uuid topic_id,
+                               struct str topic, int32_t index)
+{
+    uint64_t h = 14695981039346656037u;
+    const uint8_t *at = session->uses_topic_ids ? topic_id.bytes : (const uint8_t *)topic.data;
+    int32_t size = session->uses_topic_ids ? (int32_t)sizeof topic_id.bytes : topic.size;
+    for (int32_t i = 0; i < size; i++)
+        h = (h ^ at[i]) * 1099511628211u;
+    h = (h ^ (uint32_t)index) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h >> 32);
+}
+
+struct fetch_partition *fetch_session_find(struct fetch_session *session, struct uuid topic_id,
+                                           struct str topic, int32_t index)
+{
+    uint32_t h = partition_hash(session, topic_id, topic, index);
+    struct fetch_partition *at = session->buckets[h & session->bucket_mask];
+    for (; at; at = at->next) {
+        if (at->index != index)
+            continue;
+        if (session->uses_topic_ids ? uuid_equal(at->topic_id, topic_id)
+                                    : str_equal(at->topic, topic))
+            return at;
+    }
+    return NULL;
+}
+
+static void buckets_grow(struct fetch_session *session)
+{
+    uint32_t mask = session->bucket_mask * 2 + 1;
+    struct fetch_partition **buckets = calloc(mask + 1, sizeof *buckets);
+    if (!buckets)
+        return; /* longer chains, nothing worse */
+    free(session->buckets);
+    session->buckets = buckets;
+    session->bucket_mask = mask;
+    list_for_each (pos, &session->partitions) {
+        struct fetch_partition *at = container_of(pos, struct fetch_partition, link);
+        uint32_t h = partition_hash(session, at->topic_id, at->topic, at->index) & mask;
+        at->next = buckets[h];
+        buckets[h] = at;
+    }
+}
+
+struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
+                                          struct str topic, int32_t index)
+{
+    if (session->partition_count >= FETCH_SESSION_PARTITIONS_MAX)
+        return NULL;
+    struct fetch_partition *partition = calloc(1, sizeof *partition);
+    char *name = topic.data ? malloc((size_t)topic.size + 1) : NULL;
+    if (!partition || (topic.data && !name)) {
+        free(partition);
+        free(name);
+        return NULL;
+    }
+    if (name) {
+        memcpy(name, topic.data, (size_t)topic.size);
+        name[topic.size] = '\0';
+    }
+    *partition = (struct fetch_partition){.topic_id = topic_id,
+                                          .topic = {name, topic.size},
+                                          .index = index,
+                                          .hint = {-1, -1, 0},
+                                          .told_high_watermark = -1,
+                                          .told_log_start = -1};
+    list_push_back(&session->partitions, &partition->link);
+    session->partition_count++;
+    uint32_t h = partition_hash(session, topic_id, topic, index) & session->bucket_mask;
+    partition->next = session->buckets[h];
+    session->buckets[h] = partition;
+    if ((uint32_t)session->partition_count > session->bucket_mask)
+        buckets_grow(session);
+    return partition;
+}
+
+void fetch_session_forget(struct fetch_session *session, struct fetch_partition *partition)
+{
+    uint32_t h = partition_hash(session, partition->topic_id, partition->topic, partition->index);
+    struct fetch_partition **at = &session->buckets[h & session->bucket_mask];
+    while (*at != partition)
+        at = &(*at)->next;
+    *at = partition->next;
+    list_remove(&partition->link);
+    session->partition_count--;
+    partition_free(partition);
+}

@@ -1,0 +1,78 @@
+/* Incremental fetch sessions (KIP-227): the broker remembers which partitions a client fetches,
+ * from where and what it was told, so that requests and responses carry only what changed.
+ *
+ * The cache is for any thread. A session is borrowed by one request at a time, from acquire or
+ * create to release; between them its partitions are that request's alone. */
+#ifndef JACKDAW_SERVER_FETCH_SESSION_H
+#define JACKDAW_SERVER_FETCH_SESSION_H
+
+#include "base/list.h"
+#include "base/uuid.h"
+#include "log/log.h"
+
+enum {
+    FETCH_SESSION_FINAL_EPOCH = -1,  /* no session, or its end */
+    FETCH_SESSION_INITIAL_EPOCH = 0, /* make one */
+    FETCH_SESSION_PARTITIONS_MAX = 100000,
+};
+
+#define FETCH_SESSION_EVICTION_NS (120 * INT64_C(1000000000)) /* Kafka's two minutes */
+
+struct fetch_sessions;
+
+struct fetch_partition {
+    struct list link;             /* in session->partitions, in the order to serve */
+    struct fetch_partition *next; /* in its hash chain */
+    struct uuid topic_id;         /* zero: the client names topics and this one is unknown */
+    struct str topic;             /* owned; data NULL when the client uses ids */
+    int32_t index;
+    int64_t fetch_offset;
+    int32_t max_bytes;
+    int32_t current_leader_epoch;
+    int32_t last_fetched_epoch;
+    struct log_position hint;
+    int64_t told_high_watermark; /* in the last answer; -1: nothing yet */
+    int64_t told_log_start;
+};
+
+struct fetch_session {
+    int32_t id;
+    int32_t epoch; /* of the request that is expected next */
+    bool uses_topic_ids;
+    bool busy;
+    bool doomed; /* removed while busy: freed at release */
+    int64_t used_ns;
+    struct list link; /* in the cache, least recently used first */
+    struct list partitions;
+    int32_t partition_count;
+    uint32_t bucket_mask;
+    struct fetch_partition **buckets;
+};
+
+struct fetch_sessions *fetch_sessions_create(int32_t max_sessions);
+void fetch_sessions_destroy(struct fetch_sessions *sessions); /* NULL is accepted */
+
+/* A new empty session, borrowed; NULL when the cache is full of sessions in use. `random` gives its
+ * id. */
+struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, uint32_t random,
+                                           bool uses_topic_ids, int64_t now_ns);
+
+/* Borrow. FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH (also for one that is busy),
+ * FETCH_SESSION_TOPIC_ID_ERROR. */
+int fetch_session_acquire(struct fetch_sessions *sessions, int32_t id, int32_t epoch,
+                          bool uses_topic_ids, int64_t now_ns, struct fetch_session **ret_session);
+/* Give back; the next request must carry the next epoch. */
+void fetch_session_release(struct fetch_sessions *sessions, struct fetch_session *session);
+/* End a session, if there is one with this id. */
+void fetch_session_remove(struct fetch_sessions *sessions, int32_t id);
+int32_t fetch_sessions_count(struct fetch_sessions *sessions);
+
+/* Partitions of a borrowed session. Found by id when the session uses ids, else by name. */
+struct fetch_partition *fetch_session_find(struct fetch_session *session, struct uuid topic_id,
+                                           struct str topic, int32_t index);
+/* NULL when memory runs out or FETCH_SESSION_PARTITIONS_MAX is reached. */
+struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
+                                          struct str topic, int32_t index);
+void fetch_session_forget(struct fetch_session *session, struct fetch_partition *partition);
+
+#endif

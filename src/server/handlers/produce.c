@@ -1,0 +1,414 @@
+/* Produce: validate every partition's records (before any lock), append partition by partition in
+ * request order, wait for the high watermark when acks=all, answer.
+ *
+ * Stages only go forward: VALIDATE → APPEND → AWAIT → ANSWER. Looking again re-enters the stage
+ * that parked. Once everything is appended the next Produce of the connection may start, and the
+ * frame's memory is given back: from there on nothing may point into it. */
+#include <errno.h>
+
+#include "base/errors.h"
+#include "server/api_table.h"
+
+enum produce_stage { PRODUCE_VALIDATE, PRODUCE_APPEND, PRODUCE_AWAIT };
+
+struct produce_part {
+    struct request *request;
+    struct partition *partition; /* a reference; NULL when unknown */
+    struct str topic;            /* in the arena or the partition */
+    struct uuid topic_id;
+    int32_t index;
+    struct bytes records;
+    struct validated validated;
+    struct validate_failure failure;
+    bool valid;     /* `validated` is to be closed */
+    bool lock_held; /* of append_lock, ours */
+    bool waiting;   /* parked on append_lock */
+    int error;
+    const char *message;
+    int32_t leader_epoch; /* it was appended under */
+    struct log_append_result appended;
+    struct park_waiter park;
+    struct waiter waiter; /* on the high watermark */
+};
+
+struct produce_work {
+    enum produce_stage stage;
+    int16_t acks;
+    int32_t part_count;
+    int32_t part_at; /* of the stage under way */
+    struct produce_part *parts;
+    struct request *request;
+    struct pool_job job; /* validation that takes real CPU time */
+    bool validating;
+};
+
+static void part_locked(struct park_waiter *park, struct wakes *wakes)
+{
+    struct produce_part *part = container_of(park, struct produce_part, park);
+    part->lock_held = true;
+    request_wake_later(part->request, wakes);
+}
+
+static void part_reached(struct waiter *waiter, struct wakes *wakes)
+{
+    struct produce_part *part = container_of(waiter, struct produce_part, waiter);
+    request_wake_later(part->request, wakes);
+}
+
+/* ---- validate ---- */
+
+static int part_find(struct request *request, struct produce_part *part,
+                     const struct produce_request_topic_produce_data *topic)
+{
+    const struct image *image = request_image(request);
+    bool by_id = request->version >= 13;
+    const struct topic_image *found =
+        by_id ? image_topic(image, topic->topic_id) : image_topic_named(image, topic->name);
+    part->topic = topic->name;
+    part->topic_id = topic->topic_id;
+    if (!found)
+        return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!topic_partition(found, part->index))
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    struct partition *partition =
+        partition_find(&request_broker(request)->partitions, found->id, part->index);
+    if (!partition)
+        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    part->partition = partition_ref(partition);
+    part->topic = partition->topic;
+    part->topic_id = partition->topic_id;
+    return partition_check_leader(partition, -1);
+}
+
+static int part_validate(struct request *request, struct produce_part *part)
+{
+    const struct produce_request *body = request->body;
+    struct validate_rules rules;
+    partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env), &rules);
+    rules.produce_version = request->version;
+    rules.transactional_id_given = body->transactional_id.data;
+    int err = validate_records(&rules, (uint8_t *)(uintptr_t)part->records.data,
+                               (size_t)part->records.size, &request->arena, &part->validated,
+                               &part->failure);
+    if (err != 0) {
+        part->message = part->failure.message;
+        return err;
+    }
+    part->valid = true;
+    return 0;
+}
+
+/* What can be said before looking at the records. */
+static int part_admit(struct request *request, struct produce_part *part,
+                      const struct produce_work *work)
+{
+    const struct produce_request *body = request->body;
+    if (work->acks != -1 && work->acks != 0 && work->acks != 1)
+        return KAFKA_INVALID_REQUIRED_ACKS;
+    if (body->transactional_id.data) /* there is no transaction coordinator to ask */
+        return KAFKA_INVALID_TXN_STATE;
+    if (!part->records.data || part->records.size == 0) {
+        part->message = "Record batch is empty.";
+        return KAFKA_INVALID_RECORD;
+    }
+    return 0;
+}
+
+static bool part_is_heavy(const struct produce_part *part)
+{
+    struct validate_rules rules;
+    partition_validate_rules(part->partition, 0, &rules);
+    return validate_is_heavy(&rules, part->records.data, (size_t)part->records.size);
+}
+
+static void validate_all(struct request *request, struct produce_work *work)
+{
+    for (int32_t i = 0; i < work->part_count; i++)
+        if (work->parts[i].error == 0)
+            work->parts[i].error = part_validate(request, &work->parts[i]);
+}
+
+static void validate_run(struct pool_job *job)
+{
+    struct produce_work *work = container_of(job, struct produce_work, job);
+    validate_all(work->request, work);
+}
+
+static void validate_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct produce_work *work = container_of(job, struct produce_work, job);
+    work->validating = false;
+    work->stage = PRODUCE_APPEND;
+    handle_produce(work->request);
+}
+
+/* True when all is validated; false when a pool job is at it. */
+static bool produce_validate(struct request *request, struct produce_work *work)
+{
+    if (work->validating)
+        return false;
+    bool heavy = false;
+    for (int32_t i = 0; i < work->part_count && !heavy; i++)
+        heavy = work->parts[i].error == 0 && part_is_heavy(&work->parts[i]);
+    if (!heavy) {
+        validate_all(request, work);
+        return true;
+    }
+    work->validating = true;
+    work->job.run = validate_run;
+    work->job.done = validate_done;
+    pool_submit(&request->home->loop, &work->job);
+    return false;
+}
+
+static bool produce_prepare(struct request *request)
+{
+    const struct produce_request *body = request->body;
+    struct produce_work *work = arena_alloc(&request->arena, sizeof *work);
+    if (!work)
+        return false;
+    request->work = work;
+    work->request = request;
+    work->acks = body->acks;
+    for (int32_t t = 0; t < body->topic_data.count; t++)
+        work->part_count += body->topic_data.items[t].partition_data.count;
+    work->parts = arena_array(&request->arena, (size_t)work->part_count + 1, sizeof *work->parts);
+    if (!work->parts)
+        return false;
+    int32_t at = 0;
+    for (int32_t t = 0; t < body->topic_data.count; t++) {
+        const struct produce_request_topic_produce_data *topic = &body->topic_data.items[t];
+        for (int32_t p = 0; p < topic->partition_data.count; p++) {
+            struct produce_part *part = &work->parts[at++];
+            part->request = request;
+            part->park.fire = part_locked;
+            waiter_init(&part->waiter, part_reached);
+            part->index = topic->partition_data.items[p].index;
+            part->records.data = topic->partition_data.items[p].records.data;
+            part->records.size = topic->partition_data.items[p].records.size;
+            part->error = part_find(request, part, topic);
+            if (part->error == 0)
+                part->error = part_admit(request, part, work);
+        }
+    }
+    return true;
+}
+
+/* ---- append ---- */
+
+static void part_append(struct produce_part *part, const struct produce_work *work)
+{
+    struct partition *partition = part->partition;
+    int err = partition_check_leader(partition, -1);
+    part->leader_epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
+    if (err == 0)
+        err = partition_append(partition, &part->validated, work->acks, LOG_ORIGIN_CLIENT,
+                               &part->appended);
+    part->error = err;
+    if (err != 0 || part->appended.duplicate)
+        return;
+    struct broker_counters *counters = &part->request->home->counters;
+    atomic_fetch_add_explicit(&counters->messages_in, part->validated.record_count,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->bytes_in, (int64_t)part->validated.size,
+                              memory_order_relaxed);
+}
+
+/* True when all are appended; false when parked on a lock. */
+static bool produce_append(struct produce_work *work)
+{
+    for (; work->part_at < work->part_count; work->part_at++) {
+        struct produce_part *part = &work->parts[work->part_at];
+        if (part->error != 0)
+            continue;
+        if (!part->lock_held) {
+            if (part->waiting)
+                return false;
+            part->waiting = true;
+            if (!parklock_try(&part->partition->append_lock, &part->park))
+                return false;
+        }
+        part_append(part, work);
+        part->lock_held = false;
+        parklock_release(&part->partition->append_lock);
+    }
+    return true;
+}
+
+/* Whatever the answer needs must not lie in the frame. */
+static bool produce_let_go(struct request *request, struct produce_work *work)
+{
+    for (int32_t i = 0; i < work->part_count; i++) {
+        struct produce_part *part = &work->parts[i];
+        if (part->valid)
+            validated_close(&part->validated);
+        part->valid = false;
+        if (!part->partition && part->topic.data) {
+            part->topic = arena_str(&request->arena, part->topic);
+            if (!part->topic.data)
+                return false;
+        }
+    }
+    request_release_frame(request);
+    return true;
+}
+
+/* ---- await ---- */
+
+/* True when every partition has what was asked of it. */
+static bool produce_await(struct request *request, struct produce_work *work)
+{
+    bool all = true;
+    for (int32_t i = 0; i < work->part_count; i++) {
+        struct produce_part *part = &work->parts[i];
+        if (part->error != 0 || !part->partition)
+            continue;
+        struct watermark *mark = &part->partition->high_watermark;
+        int64_t need = part->appended.last_offset + 1;
+        if (watermark_wait(mark, &part->waiter, need, part->leader_epoch)) {
+            all = false;
+        } else if (atomic_load_explicit(&mark->epoch, memory_order_acquire) != part->leader_epoch) {
+            part->error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+        }
+    }
+    if (all || !request->timed_out)
+        return all;
+    for (int32_t i = 0; i < work->part_count; i++) {
+        struct produce_part *part = &work->parts[i];
+        if (part->error == 0 && part->partition &&
+            watermark_get(&part->partition->high_watermark) <= part->appended.last_offset)
+            part->error = KAFKA_REQUEST_TIMED_OUT;
+    }
+    return true;
+}
+
+/* ---- answer ---- */
+
+static void produce_cleanup(struct request *request)
+{
+    struct produce_work *work = request->work;
+    for (int32_t i = 0; work && i < work->part_count; i++) {
+        struct produce_part *part = &work->parts[i];
+        if (part->valid)
+            validated_close(&part->validated);
+        partition_unref(part->partition);
+    }
+}
+
+static bool same_topic(const struct request *request, const struct produce_part *a,
+                       const struct produce_part *b)
+{
+    return request->version >= 13 ? uuid_equal(a->topic_id, b->topic_id)
+                                  : str_equal(a->topic, b->topic);
+}
+
+static bool part_response(struct request *request, const struct produce_part *part,
+                          struct produce_response_partition_produce_response *ret)
+{
+    ret->index = part->index;
+    ret->error_code = error_to_wire(part->error);
+    ret->base_offset = part->error ? -1 : part->appended.base_offset;
+    ret->log_append_time_ms = part->error ? -1 : part->appended.log_append_time;
+    ret->log_start_offset = part->error ? -1 : part->appended.log_start_offset;
+    ret->error_message = str_of(part->message);
+    int32_t count = part->error ? part->failure.record_error_count : 0;
+    if (count == 0)
+        return true;
+    ret->record_errors.items =
+        produce_response_batch_index_and_error_message_array(&request->arena, count);
+    if (!ret->record_errors.items)
+        return false;
+    ret->record_errors.count = count;
+    for (int32_t i = 0; i < count; i++) {
+        const struct record_error *from = &part->failure.record_errors[i];
+        ret->record_errors.items[i].batch_index = from->batch_index;
+        ret->record_errors.items[i].batch_index_error_message = str_of(from->message);
+    }
+    return true;
+}
+
+/* KIP-951: tell who leads, so that the client need not ask. */
+static void part_leader_hint(struct request *request, const struct produce_part *part,
+                             struct produce_response_partition_produce_response *ret)
+{
+    if (part->error != KAFKA_NOT_LEADER_OR_FOLLOWER || request->version < 10)
+        return;
+    const struct partition_image *partition =
+        image_partition(request_image(request), part->topic_id, part->index);
+    if (!partition)
+        return;
+    ret->current_leader.leader_id = partition->leader;
+    ret->current_leader.leader_epoch = partition->leader_epoch;
+}
+
+static enum outcome produce_answer(struct request *request, struct produce_work *work)
+{
+    bool failed = false;
+    for (int32_t i = 0; i < work->part_count; i++)
+        failed |= work->parts[i].error != 0;
+    if (work->acks == 0) /* the only way to tell: the client sees its connection close */
+        return failed ? request_refuse(request, "acks=0 produce failed")
+                      : request_answer_nothing(request);
+    struct produce_response response;
+    produce_response_init(&response);
+    response.responses.items =
+        produce_response_topic_produce_response_array(&request->arena, work->part_count);
+    struct produce_response_partition_produce_response *parts =
+        produce_response_partition_produce_response_array(&request->arena, work->part_count);
+    if (!response.responses.items || !parts)
+        return request_refuse(request, "out of memory");
+    for (int32_t i = 0; i < work->part_count; i++) {
+        const struct produce_part *part = &work->parts[i];
+        struct produce_response_topic_produce_response *topic =
+            &response.responses.items[response.responses.count];
+        if (i > 0 && same_topic(request, part, &work->parts[i - 1])) {
+            topic--;
+        } else {
+            response.responses.count++;
+            topic->name = part->topic.data ? part->topic : STR("");
+            topic->topic_id = part->topic_id;
+            topic->partition_responses.items = &parts[i];
+        }
+        if (!part_response(request, part, &parts[i]))
+            return request_refuse(request, "out of memory");
+        part_leader_hint(request, part, &parts[i]);
+        topic->partition_responses.count++;
+    }
+    return request_answer(request, &response);
+}
+
+enum outcome handle_produce(struct request *request)
+{
+    const struct produce_request *body = request->body;
+    if (!request->work) {
+        int32_t timeout_ms = body->timeout_ms;
+        request->cleanup = produce_cleanup;
+        if (!produce_prepare(request))
+            return request_refuse(request, "out of memory");
+        struct produce_work *work = request->work;
+        if (work->acks == -1 && timeout_ms >= 0)
+            request_set_deadline(request,
+                                 request->home->loop.now_ns + (int64_t)timeout_ms * 1000000);
+    }
+    struct produce_work *work = request->work;
+    if (work->stage == PRODUCE_VALIDATE) {
+        if (!produce_validate(request, work))
+            return PARKED;
+        work->stage = PRODUCE_APPEND;
+    }
+    if (work->stage == PRODUCE_APPEND) {
+        if (!produce_append(work))
+            return PARKED;
+        if (!produce_let_go(request, work))
+            return request_refuse(request, "out of memory");
+        request_appended(request);
+        work->stage = PRODUCE_AWAIT;
+    }
+    if (work->acks == -1 && !produce_await(request, work))
+        return PARKED;
+    for (int32_t i = 0; i < work->part_count; i++)
+        if (work->parts[i].partition)
+            watermark_cancel(&work->parts[i].partition->high_watermark, &work->parts[i].waiter);
+    return produce_answer(request, work);
+}

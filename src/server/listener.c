@@ -1,0 +1,253 @@
+#include "server/listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+#include "server/fetch_hints.h"
+#include "server/request.h"
+
+#define ACCEPTS_PER_TURN 64
+#define ACCEPT_RETRY_NS (100 * INT64_C(1000000))
+#define STALL_NS (60 * INT64_C(1000000000))
+#define RESOLVE_MAX 8
+
+/* An accepted socket on its way to its loop. */
+struct handover {
+    struct loop_task task;
+    struct broker_loop *to;
+    const struct broker_listener *listener;
+    int sock;
+    struct net_address peer;
+};
+
+static void session_free(struct conn *conn)
+{
+    struct session *session = conn->owner;
+    atomic_fetch_sub_explicit(&session->home->counters.connections, 1, memory_order_relaxed);
+    fetch_hints_free(session->hints);
+    free(session);
+}
+
+static void session_closed(struct conn *conn, const char *reason)
+{
+    struct session *session = conn->owner;
+    char peer[NET_ADDRESS_TEXT_SIZE];
+    requests_abandon(conn);
+    if (session->home->broker->say.level > SAY_DEBUG)
+        return;
+    net_address_format(&conn->peer, peer);
+    say_debug(&session->home->broker->say, "connection closed", kv_text("peer", peer),
+              kv_text("reason", reason));
+}
+
+static const struct conn_ops server_conn_ops = {
+    .may_deliver = request_may_begin,
+    .frame = request_begin,
+    .closed = session_closed,
+    .freed = session_free,
+};
+
+int broker_loop_conns_init(struct broker_loop *home)
+{
+    const struct broker_settings *settings = &home->broker->static_config->settings;
+    struct conn_limits limits = {
+        .frame_max_bytes = settings->socket_request_max_bytes,
+        .inflight_max = settings->connection_inflight_max,
+        .output_max_bytes = settings->connection_output_bytes,
+        .idle_ns = settings->connections_max_idle_ms < 0
+                       ? 0
+                       : settings->connections_max_idle_ms * INT64_C(1000000),
+        .stall_ns = STALL_NS,
+        .send_buffer_bytes = settings->socket_send_buffer_bytes,
+        .receive_buffer_bytes = settings->socket_receive_buffer_bytes,
+    };
+    return conn_set_init(&home->conns, &home->loop, &server_conn_ops, &limits,
+                         &home->broker->budget, &home->broker->say);
+}
+
+static void handover_run(struct loop *loop, struct loop_task *task)
+{
+    struct handover *handover = container_of(task, struct handover, task);
+    struct broker_loop *home = handover->to;
+    struct session *session = calloc(1, sizeof *session);
+    struct conn *conn;
+    if (session) {
+        session->home = home;
+        session->listener = handover->listener;
+    }
+    bool serving = atomic_load_explicit(&home->broker->serving, memory_order_acquire);
+    if (!session || !serving ||
+        conn_accept(&home->conns, handover->sock, &handover->peer, session, &conn) < 0) {
+        free(session);
+        loop->env->ops->sock_close(loop->env, handover->sock);
+        atomic_fetch_sub_explicit(&home->counters.connections, 1, memory_order_relaxed);
+    }
+    free(handover);
+}
+
+static struct broker_loop *least_busy(struct broker *broker, int64_t *ret_total)
+{
+    struct broker_loop *best = NULL;
+    int64_t least = INT64_MAX, total = 0;
+    for (int32_t i = 0; i < broker->loop_count; i++) {
+        int64_t count =
+            atomic_load_explicit(&broker->loops[i].counters.connections, memory_order_relaxed);
+        total += count;
+        if (count < least) {
+            least = count;
+            best = &broker->loops[i];
+        }
+    }
+    *ret_total = total;
+    return best;
+}
+
+/* False when nothing more is to be accepted now. */
+static bool accept_one(struct broker_listener *listener)
+{
+    struct broker *broker = listener->broker;
+    struct env *env = broker->env;
+    struct net_address peer;
+    int sock = env->ops->sock_accept(env, listener->watch.sock, &peer);
+    if (sock == -EAGAIN)
+        return false;
+    if (sock == -EMFILE || sock == -ENFILE || sock == -ENOBUFS || sock == -ENOMEM) {
+        /* The waiting connection keeps the socket ready: look away for a moment. */
+        say_warn(&broker->say, "cannot accept a connection", kv_text("error", result_text(sock)));
+        loop_sock_change(&broker_home(broker)->loop, &listener->watch, 0);
+        loop_timer_set(&broker_home(broker)->loop, &listener->retry,
+                       broker_home(broker)->loop.now_ns + ACCEPT_RETRY_NS);
+        return false;
+    }
+    if (sock < 0) /* that peer went away; the next may be fine */
+        return true;
+    int64_t total;
+    struct broker_loop *to = least_busy(broker, &total);
+    struct handover *handover =
+        total < broker_settings_now(broker)->max_connections ? calloc(1, sizeof *handover) : NULL;
+    if (!handover) {
+        say_warn(&broker->say, "connection refused: too many", kv_int("connections", total));
+        env->ops->sock_close(env, sock);
+        return true;
+    }
+    *handover = (struct handover){
+        .task.run = handover_run, .to = to, .listener = listener, .sock = sock, .peer = peer};
+    atomic_fetch_add_explicit(&to->counters.connections, 1, memory_order_relaxed);
+    if (to == broker_home(broker))
+        handover_run(&to->loop, &handover->task);
+    else
+        loop_post(&to->loop, &handover->task);
+    return true;
+}
+
+static void listener_ready(struct loop *loop, struct loop_sock *watch, unsigned events)
+{
+    (void)loop;
+    (void)events;
+    struct broker_listener *listener = container_of(watch, struct broker_listener, watch);
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(listener); i++)
+        ;
+}
+
+static void listener_retry(struct loop *loop, struct loop_timer *timer)
+{
+    struct broker_listener *listener = container_of(timer, struct broker_listener, retry);
+    loop_sock_change(loop, &listener->watch, ENV_POLL_IN);
+}
+
+/* The address to bind: of a path, of all interfaces (v6 with v4, else v4), or of a host name. */
+static int listener_addresses(struct broker *broker, const struct listener_setting *setting,
+                              struct net_address *ret, int max)
+{
+    if (setting->unix_path.data) {
+        if ((size_t)setting->unix_path.size >= sizeof ret->path)
+            return -ENAMETOOLONG;
+        *ret = (struct net_address){.family = NET_UNIX};
+        memcpy(ret->path, setting->unix_path.data, (size_t)setting->unix_path.size);
+        return 1;
+    }
+    uint16_t port = (uint16_t)setting->port;
+    if (setting->host.size == 0) {
+        ret[0] = (struct net_address){.family = NET_IP6, .port = port};
+        ret[1] = (struct net_address){.family = NET_IP4, .port = port};
+        return 2;
+    }
+    char host[256];
+    if ((size_t)setting->host.size >= sizeof host)
+        return -ENAMETOOLONG;
+    memcpy(host, setting->host.data, (size_t)setting->host.size);
+    host[setting->host.size] = '\0';
+    return broker->env->ops->resolve(broker->env, host, port, ret, max);
+}
+
+static int listener_open(struct broker *broker, const struct listener_setting *setting,
+                         struct broker_listener *listener)
+{
+    struct env *env = broker->env;
+    struct net_address addresses[RESOLVE_MAX];
+    int count = listener_addresses(broker, setting, addresses, RESOLVE_MAX);
+    int sock = count < 0 ? count : -EADDRNOTAVAIL;
+    int backlog = broker->static_config->settings.socket_listen_backlog_size;
+    for (int i = 0; i < count && sock < 0; i++)
+        sock = env->ops->sock_listen(env, &addresses[i], backlog);
+    if (sock < 0) {
+        say_error(&broker->say, "cannot listen", kv_str("listener", setting->name),
+                  kv_str("host", setting->unix_path.data ? setting->unix_path : setting->host),
+                  kv_int("port", setting->port), kv_text("error", result_text(sock)));
+        return sock;
+    }
+    *listener = (struct broker_listener){.broker = broker, .setting = setting};
+    listener->watch = (struct loop_sock){.sock = sock, .ready = listener_ready};
+    loop_timer_init(&listener->retry, listener_retry);
+    int err = env->ops->sock_local(env, sock, &listener->bound);
+    if (err == 0)
+        err = loop_sock_add(&broker_home(broker)->loop, &listener->watch, ENV_POLL_IN);
+    if (err < 0) {
+        env->ops->sock_close(env, sock);
+        return err;
+    }
+    listener->open = true;
+    char text[NET_ADDRESS_TEXT_SIZE];
+    net_address_format(&listener->bound, text);
+    say_info(&broker->say, "listening", kv_str("listener", setting->name),
+             kv_text("address", text));
+    if (!net_address_is_loopback(&listener->bound) && listener->bound.family != NET_UNIX)
+        say_warn(&broker->say, "listening beyond this machine without encryption or authentication",
+                 kv_str("listener", setting->name), kv_text("address", text));
+    return 0;
+}
+
+int listeners_open(struct broker *broker)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    broker->listeners = calloc((size_t)settings->listener_count, sizeof *broker->listeners);
+    if (!broker->listeners)
+        return -ENOMEM;
+    for (int32_t i = 0; i < settings->listener_count; i++) {
+        if (settings->listeners[i].controller)
+            continue;
+        int err = listener_open(broker, &settings->listeners[i],
+                                &broker->listeners[broker->listener_count]);
+        if (err < 0)
+            return err;
+        broker->listener_count++;
+    }
+    return broker->listener_count > 0 ? 0 : -EINVAL;
+}
+
+void listeners_close(struct broker *broker)
+{
+    struct loop *loop = &broker_home(broker)->loop;
+    for (int32_t i = 0; i < broker->listener_count; i++) {
+        struct broker_listener *listener = &broker->listeners[i];
+        if (!listener->open)
+            continue;
+        loop_timer_cancel(loop, &listener->retry);
+        loop_sock_remove(loop, &listener->watch);
+        broker->env->ops->sock_close(broker->env, listener->watch.sock);
+        if (listener->bound.family == NET_UNIX)
+            env_unlink(broker->env, listener->bound.path);
+        listener->open = false;
+    }
+}

@@ -1,0 +1,25 @@
+/* Listening sockets: accept, enforce connection limits, hand the socket to the least busy loop. */
+#ifndef JACKDAW_SERVER_LISTENER_H
+#define JACKDAW_SERVER_LISTENER_H
+
+#include "server/broker.h"
+
+struct broker_listener {
+    struct broker *broker;
+    const struct listener_setting *setting; /* of the static configuration */
+    struct net_address bound;
+    struct loop_sock watch; /* watched by the home loop */
+    bool open;
+    struct loop_timer retry; /* after descriptors ran out */
+};
+
+/* Bind every client listener of the configuration. On failure some may be open: close them. 0 or
+ * -errno; what failed is logged. Controller listeners of a node that is its own only voter have
+ * nobody to serve and are not opened. */
+int listeners_open(struct broker *broker);
+void listeners_close(struct broker *broker);
+
+/* Prepare a loop for connections. */
+int broker_loop_conns_init(struct broker_loop *home);
+
+#endif
