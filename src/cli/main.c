@@ -1,7 +1,38 @@
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include "cli/command.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+} commands[] = {
+    {"server", server_main, "run a node: broker and controller"},
+};
+
+static void print_usage(FILE *out)
 {
-    puts("jackdaw");
-    return 0;
+    fputs("usage: jackdaw COMMAND [ARGS…]\n\n", out);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].about);
+    fputs("\n  jackdaw COMMAND --help tells more.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("jackdaw " JACKDAW_VERSION);
+        return EXIT_OK;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "jackdaw: no command '%s'\n\n", argv[1]);
+    print_usage(stderr);
+    return EXIT_USAGE;
 }
