@@ -400,6 +400,7 @@ static const struct env_ops sim_ops = {
     .thread_start = sim_thread_start,
     .thread_join = sim_thread_join,
     .job_submit = sim_job_submit,
+    .core_count = sim_core_count,
     .jobs_wait = sim_jobs_wait,
     .allow_blocking = sim_allow_blocking,
     .log_line = sim_env_log_line,

@@ -221,6 +221,7 @@ void sim_fd_remove(struct sim_node *node, int fd);
 struct env_thread *sim_thread_start(struct env *env, const char *name, struct env_poller *poller,
                                     bool (*turn)(void *context), void *context);
 void sim_thread_join(struct env_thread *thread);
+int sim_core_count(struct env *env);
 void sim_job_submit(struct env *env, struct env_job *job);
 void sim_jobs_wait(struct env *env);
 bool sim_allow_blocking(struct env *env, bool allow);
