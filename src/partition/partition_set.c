@@ -129,17 +129,13 @@ static struct list *retired_pop(struct partition_set *set)
 }
 
 int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,
-                       const struct say *say, int32_t node_id, struct partition_dir *dirs,
-                       int32_t dir_count, const struct broker_settings *settings)
+                       const struct say *say, struct file_cache *files, int32_t node_id,
+                       struct partition_dir *dirs, int32_t dir_count,
+                       const struct broker_settings *settings)
 {
     struct partition_table *table = table_create(TABLE_FIRST);
     if (!table)
         return -ENOMEM;
-    struct file_cache *files = file_cache_create(env, (uint32_t)settings->open_files_max);
-    if (!files) {
-        free(table);
-        return -ENOMEM;
-    }
     *set = (struct partition_set){
         .env = env,
         .home = home,
@@ -175,7 +171,6 @@ void set_destroy(struct partition_set *set)
         retired->drop(retired->thing);
         free(retired);
     }
-    file_cache_destroy(set->files);
     watermark_close(&set->applied);
     pthread_mutex_destroy(&set->retired_lock);
 }

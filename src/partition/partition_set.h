@@ -44,10 +44,12 @@ struct partition_set {
     void *dir_failed_context;
 };
 
-/* `dirs` are open log directories, taken over (the array too) on success. */
+/* `dirs` are open log directories, taken over (the array too) on success; `files`
+ * outlives the set. */
 int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,
-                       const struct say *say, int32_t node_id, struct partition_dir *dirs,
-                       int32_t dir_count, const struct broker_settings *settings);
+                       const struct say *say, struct file_cache *files, int32_t node_id,
+                       struct partition_dir *dirs, int32_t dir_count,
+                       const struct broker_settings *settings);
 
 /* Start the timers of checkpoints and retention; home loop. */
 void partition_set_start(struct partition_set *set);

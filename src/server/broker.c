@@ -127,9 +127,10 @@ static void life_load(struct broker_life *life)
 {
     struct broker *broker = life->broker;
     life->stage = LIFE_LOGS;
-    int err = partition_set_init(&broker->partitions, broker->env, &broker_home(broker)->loop,
-                                 &broker->say, broker->static_config->settings.node_id,
-                                 broker->dirs, broker->dir_count, &broker->static_config->settings);
+    int err =
+        partition_set_init(&broker->partitions, broker->env, &broker_home(broker)->loop,
+                           &broker->say, broker->files, broker->static_config->settings.node_id,
+                           broker->dirs, broker->dir_count, &broker->static_config->settings);
     if (err < 0) {
         life_fail(life, err);
         return;
@@ -498,6 +499,9 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
         loops = env_core_count(env);
     if (err == 0)
         err = loops_init(broker, loops);
+    broker->files = file_cache_create(env, (uint32_t)config->settings.open_files_max);
+    if (err == 0 && !broker->files)
+        err = -ENOMEM;
     if (err == 0 && !(broker->sessions = fetch_sessions_create(
                           config->settings.max_incremental_fetch_session_cache_slots)))
         err = -ENOMEM;
@@ -543,6 +547,8 @@ void broker_destroy(struct broker *broker)
     fetch_sessions_destroy(broker->sessions);
     producer_ids_close(&broker->producer_ids);
     image_publisher_close(&broker->publisher);
+    if (broker->files)
+        file_cache_destroy(broker->files);
     struct broker_config *config = atomic_load(&broker->config);
     if (config != broker->static_config)
         broker_config_destroy(config);

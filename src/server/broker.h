@@ -45,6 +45,7 @@ struct broker {
     struct broker_loop *loops;
     int32_t loop_count;
     struct memory_budget budget;
+    struct file_cache *files;
     struct partition_set partitions;
     bool partitions_up;
     struct partition_dir *dirs; /* until the partition set takes them over */

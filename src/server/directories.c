@@ -166,6 +166,7 @@ void directories_quorum(struct broker *broker, struct arena *arena,
 {
     const struct broker_settings *settings = &broker->static_config->settings;
     (void)arena;
+    ret_params->files = broker->files;
     ret_params->dir = settings->metadata_log_dir.data;
     ret_params->directory_id = broker->directory_id;
     ret_params->segment_bytes = settings->metadata_log_segment_bytes;
