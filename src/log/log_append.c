@@ -340,8 +340,9 @@ static int write_batches(struct log *log, const struct validated *records)
             err = trim_err;
     }
     file_ref_drop(file);
+    /* Once producers took note, nothing can be refused any more: space was taken before. */
     if (err < 0)
-        return err;
+        return written && log_is_no_space(err) ? -EIO : err;
     atomic_store_explicit(&segment->size_bytes, position + (int32_t)records->size,
                           memory_order_release);
     return 0;

@@ -59,7 +59,7 @@ static int sync_small_files(struct log *log)
 }
 
 /* The names of new files, and of the folder itself. */
-static int sync_names(struct log *log)
+int log_sync_names(struct log *log)
 {
     char parent[LOG_PATH_MAX];
     if (atomic_exchange_explicit(&log->dir_unsynced, false, memory_order_acq_rel)) {
@@ -99,7 +99,7 @@ int log_flush(struct log *log, int64_t *ret_synced_end)
     if (err == 0)
         err = sync_small_files(log);
     if (err == 0)
-        err = sync_names(log);
+        err = log_sync_names(log);
     if (err < 0)
         return err;
     raise_recovery_point(log, end, file_epoch);

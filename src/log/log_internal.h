@@ -171,8 +171,11 @@ int log_write_epochs(struct log *log);
 int log_write_snapshot(struct log *log, int64_t offset);
 int log_remove_snapshot(struct log *log, int64_t offset);
 
+bool log_is_no_space(int err); /* the disk is full or a quota reached: retriable */
+
 /* log_flush.c */
 
+int log_sync_names(struct log *log);                  /* of new files and the folder. BLOCKING */
 int log_sync_path(struct log *log, const char *path); /* a missing file is fine. BLOCKING */
 
 /* log_truncate.c */

@@ -174,7 +174,7 @@ static int roll_to_empty(struct log *log)
         return err;
     file_ref_drop(file);
     log_publish_end(log, log_end_offset(log));
-    return env_sync_dir(log->env, log->dir);
+    return log_sync_names(log);
 }
 
 /* Producers that wrote only to what goes now are known from the snapshot where the log will begin:
@@ -187,7 +187,8 @@ static int keep_snapshot(struct log *log, int64_t base_offset)
     int err = segment_path(path, log->dir, base_offset, SEGMENT_SNAPSHOT, "");
     if (err == 0)
         err = log_sync_path(log, path);
-    return err < 0 ? err : env_sync_dir(log->env, log->dir);
+    atomic_store_explicit(&log->dir_unsynced, true, memory_order_relaxed);
+    return err < 0 ? err : log_sync_names(log);
 }
 
 static int give_up(struct log *log, int32_t count, const char *reason)

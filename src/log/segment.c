@@ -237,7 +237,7 @@ static int tail_make_room(struct log *log, struct segment *segment, enum index_k
     return 0;
 }
 
-static bool is_no_space(int err)
+bool log_is_no_space(int err)
 {
     return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
 }
@@ -301,7 +301,7 @@ int segment_index_batch(struct log *log, struct segment *segment, const struct b
     /* The counter only has to pass the interval. */
     if (segment->bytes_since_index <= INT32_MAX - batch->size)
         segment->bytes_since_index += batch->size;
-    return is_no_space(err) || err == -ENOMEM ? 0 : err;
+    return log_is_no_space(err) || err == -ENOMEM ? 0 : err;
 }
 
 int segment_write_indexes(struct log *log, struct segment *segment, bool closing)
