@@ -135,7 +135,7 @@ static void delete_start(struct follow_step *step)
     watermark_reset(&victim->last_stable, watermark_get(&victim->last_stable), -1);
     step->park.fire = delete_fire;
     step->locked.run = delete_locked;
-    if (parklock_try(&victim->append_lock, &step->park))
+    if (parklock_take(&victim->append_lock, &step->park))
         pool_submit(step->set->home, &step->job);
 }
 

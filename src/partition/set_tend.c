@@ -60,7 +60,7 @@ static void tend_retention(struct tend_job *tend)
     int64_t now_ms = env_wall_ms(tend->set->env);
     for (int32_t i = 0; i < tend->count; i++) {
         struct partition *partition = tend->partitions[i];
-        if (atomic_load(&partition->dir->offline) || !parklock_try(&partition->append_lock, NULL))
+        if (atomic_load(&partition->dir->offline) || !parklock_try(&partition->append_lock))
             continue;
         if (!atomic_load(&partition->deleted))
             partition_tend(partition, now_ms);

@@ -20,9 +20,7 @@ struct produce_part {
     struct bytes records;
     struct validated validated;
     struct validate_failure failure;
-    bool valid;     /* `validated` is to be closed */
-    bool lock_held; /* of append_lock, ours */
-    bool waiting;   /* parked on append_lock */
+    bool valid; /* `validated` is to be closed */
     int error;
     const char *message;
     int32_t leader_epoch; /* it was appended under */
@@ -44,9 +42,7 @@ struct produce_work {
 
 static void part_locked(struct park_waiter *park, struct wakes *wakes)
 {
-    struct produce_part *part = container_of(park, struct produce_part, park);
-    part->lock_held = true;
-    request_wake_later(part->request, wakes);
+    request_wake_later(container_of(park, struct produce_part, park)->request, wakes);
 }
 
 static void part_reached(struct waiter *waiter, struct wakes *wakes)
@@ -222,15 +218,9 @@ static bool produce_append(struct produce_work *work)
         struct produce_part *part = &work->parts[work->part_at];
         if (part->error != 0)
             continue;
-        if (!part->lock_held) {
-            if (part->waiting)
-                return false;
-            part->waiting = true;
-            if (!parklock_try(&part->partition->append_lock, &part->park))
-                return false;
-        }
+        if (!parklock_take(&part->partition->append_lock, &part->park))
+            return false;
         part_append(part, work);
-        part->lock_held = false;
         parklock_release(&part->partition->append_lock);
     }
     return true;
