@@ -9,6 +9,8 @@
 #include "base/errors.h"
 #include "server/api_table.h"
 
+#define NS_PER_MS INT64_C(1000000)
+
 enum produce_stage { PRODUCE_VALIDATE, PRODUCE_APPEND, PRODUCE_AWAIT };
 
 struct produce_part {
@@ -18,6 +20,7 @@ struct produce_part {
     struct uuid topic_id;
     int32_t index;
     struct bytes records;
+    struct validate_rules rules; /* as the settings were when validation began */
     struct validated validated;
     struct validate_failure failure;
     bool valid; /* `validated` is to be closed */
@@ -78,12 +81,7 @@ static int part_find(struct request *request, struct produce_part *part,
 
 static int part_validate(struct request *request, struct produce_part *part)
 {
-    const struct produce_request *body = request->body;
-    struct validate_rules rules;
-    partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env), &rules);
-    rules.produce_version = request->version;
-    rules.transactional_id_given = body->transactional_id.data;
-    int err = validate_records(&rules, (uint8_t *)(uintptr_t)part->records.data,
+    int err = validate_records(&part->rules, (uint8_t *)(uintptr_t)part->records.data,
                                (size_t)part->records.size, &request->arena, &part->validated,
                                &part->failure);
     if (err != 0) {
@@ -110,11 +108,14 @@ static int part_admit(struct request *request, struct produce_part *part,
     return 0;
 }
 
-static bool part_is_heavy(const struct produce_part *part)
+/* The settings may be read on the loop alone. */
+static void part_rules(struct request *request, struct produce_part *part)
 {
-    struct validate_rules rules;
-    partition_validate_rules(part->partition, 0, &rules);
-    return validate_is_heavy(&rules, part->records.data, (size_t)part->records.size);
+    const struct produce_request *body = request->body;
+    partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env),
+                             &part->rules);
+    part->rules.produce_version = request->version;
+    part->rules.transactional_id_given = body->transactional_id.data;
 }
 
 static void validate_all(struct request *request, struct produce_work *work)
@@ -145,8 +146,13 @@ static bool produce_validate(struct request *request, struct produce_work *work)
     if (work->validating)
         return false;
     bool heavy = false;
-    for (int32_t i = 0; i < work->part_count && !heavy; i++)
-        heavy = work->parts[i].error == 0 && part_is_heavy(&work->parts[i]);
+    for (int32_t i = 0; i < work->part_count; i++) {
+        struct produce_part *part = &work->parts[i];
+        if (part->error != 0)
+            continue;
+        part_rules(request, part);
+        heavy |= validate_is_heavy(&part->rules, part->records.data, (size_t)part->records.size);
+    }
     if (!heavy) {
         validate_all(request, work);
         return true;
@@ -256,6 +262,7 @@ static bool produce_await(struct request *request, struct produce_work *work)
             continue;
         struct watermark *mark = &part->partition->high_watermark;
         int64_t need = part->appended.last_offset + 1;
+        watermark_cancel(mark, &part->waiter); /* of an earlier look */
         if (watermark_wait(mark, &part->waiter, need, part->leader_epoch)) {
             all = false;
         } else if (atomic_load_explicit(&mark->epoch, memory_order_acquire) != part->leader_epoch) {
@@ -377,9 +384,9 @@ enum outcome handle_produce(struct request *request)
         if (!produce_prepare(request))
             return request_refuse(request, "out of memory");
         struct produce_work *work = request->work;
-        if (work->acks == -1 && timeout_ms >= 0)
-            request_set_deadline(request,
-                                 request->home->loop.now_ns + (int64_t)timeout_ms * 1000000);
+        if (work->acks == -1)
+            request_set_deadline(request, request->home->loop.now_ns +
+                                              (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS);
     }
     struct produce_work *work = request->work;
     if (work->stage == PRODUCE_VALIDATE) {
