@@ -200,18 +200,29 @@ static struct buf *frame_buf(struct conn_set *set, size_t size)
     return buf_create(size);
 }
 
+void conn_set_charge(struct conn_set *set, size_t bytes)
+{
+    budget_charge(set, bytes);
+}
+
+void conn_set_discharge(struct conn_set *set, size_t bytes)
+{
+    budget_give(set, bytes);
+    if (!list_empty(&set->starved) && !budget_full(set))
+        conn_feed(list_first(&set->starved, struct conn, starve));
+}
+
 void conn_set_release(struct conn_set *set, struct buf *frame)
 {
     if (!frame)
         return;
-    budget_give(set, frame->size);
+    size_t size = frame->size;
     if (!set->spare && frame->capacity >= SPARE_MIN_BYTES && frame->capacity <= SPARE_MAX_BYTES &&
         atomic_load_explicit(&frame->refs, memory_order_acquire) == 1)
         set->spare = frame;
     else
         buf_unref(frame);
-    if (!list_empty(&set->starved) && !budget_full(set))
-        conn_feed(list_first(&set->starved, struct conn, starve));
+    conn_set_discharge(set, size);
 }
 
 /* ---- frames in ---- */

@@ -95,6 +95,11 @@ void conn_set_close(struct conn_set *set); /* no connection may be left */
 /* Give back the memory of a frame's buf: unref it and wake starved connections. */
 void conn_set_release(struct conn_set *set, struct buf *frame);
 
+/* Count memory of the owner's in the budget: what was decoded from a frame may be many times its
+ * size. Never refused; it holds back the frames of others. */
+void conn_set_charge(struct conn_set *set, size_t bytes);
+void conn_set_discharge(struct conn_set *set, size_t bytes);
+
 /* A piece of an answer: bytes in a buf, or a range of a file. */
 struct out_piece {
     struct buf *buf; /* a reference of the piece's own, or NULL for a file range */
