@@ -80,6 +80,11 @@ final class Differential {
         if (random.nextInt(20) == 0)
             bytes = append(bytes, RawBatch.random(random).encode());
         Peer.Answer ours = peer.ask(rules.encode(), bytes);
+        if (fault == Faults.PACKED_BYTE && raw.codec == CompressionType.ZSTD.id) {
+            // Without a checksum of its own it may mean another thing to each release of libzstd.
+            count("corrupt zstd streams: read without harm");
+            return;
+        }
         Broker.Outcome java = broker.append(rules, bytes.clone());
         try {
             compare(bytes, java, ours, fault);
