@@ -7,6 +7,7 @@ const struct api_row api_rows[] = {
     {API_FETCH, 4, 18, 4, handle_fetch},
     {API_LIST_OFFSETS, 1, 11, 1, handle_list_offsets},
     {API_METADATA, 0, 13, 0, handle_metadata},
+    {API_FIND_COORDINATOR, 0, 6, 0, handle_find_coordinator},
     {API_API_VERSIONS, 0, 5, 0, handle_api_versions},
     {API_CREATE_TOPICS, 2, 7, 2, handle_controller},
     {API_DELETE_TOPICS, 1, 6, 1, handle_controller},

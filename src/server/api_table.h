@@ -24,6 +24,7 @@ enum outcome handle_fetch(struct request *request);
 enum outcome handle_list_offsets(struct request *request);
 enum outcome handle_metadata(struct request *request);
 enum outcome handle_api_versions(struct request *request);
+enum outcome handle_find_coordinator(struct request *request);
 /* APIs that the controller decides: hand over, wait until the partitions follow, answer. */
 enum outcome handle_controller(struct request *request);
 enum outcome handle_delete_records(struct request *request);
