@@ -13,26 +13,14 @@ void parklock_close(struct parklock *lock)
     pthread_mutex_destroy(&lock->mutex);
 }
 
-bool parklock_try(struct parklock *lock)
+bool parklock_try(struct parklock *lock, struct park_waiter *waiter)
 {
     pthread_mutex_lock(&lock->mutex);
     bool got = !lock->taken;
-    lock->taken = true;
-    pthread_mutex_unlock(&lock->mutex);
-    return got;
-}
-
-bool parklock_take(struct parklock *lock, struct park_waiter *waiter)
-{
-    pthread_mutex_lock(&lock->mutex);
-    bool got = waiter->state == PARK_GRANTED || (waiter->state == PARK_IDLE && !lock->taken);
-    if (got) {
-        waiter->state = PARK_IDLE;
+    if (got)
         lock->taken = true;
-    } else if (waiter->state == PARK_IDLE) {
-        waiter->state = PARK_QUEUED;
+    else if (waiter)
         list_push_back(&lock->waiters, &waiter->link);
-    }
     pthread_mutex_unlock(&lock->mutex);
     return got;
 }
@@ -46,7 +34,6 @@ void parklock_release(struct parklock *lock)
     struct list *first = list_pop(&lock->waiters);
     if (first) {
         struct park_waiter *waiter = container_of(first, struct park_waiter, link);
-        waiter->state = PARK_GRANTED;
         waiter->fire(waiter, &wakes);
     } else {
         lock->taken = false;

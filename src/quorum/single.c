@@ -270,7 +270,7 @@ static int single_propose(struct quorum *quorum, int32_t epoch, const struct byt
     builder.leader_epoch = epoch;
     for (int32_t i = 0; i < count; i++) {
         batch_builder_add(&builder, now, (struct bytes){0}, values[i], NULL, 0);
-        if ((int64_t)builder.body.size + BATCH_HEADER_SIZE > batch_max_bytes(single)) {
+        if ((int64_t)batch_builder_size(&builder) > batch_max_bytes(single)) {
             batch_builder_close(&builder);
             return -E2BIG;
         }

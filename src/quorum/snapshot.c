@@ -142,7 +142,7 @@ int snapshot_write_record(struct snapshot_writer *writer, struct bytes value)
     if (writer->batch.failed)
         writer->error = -ENOMEM;
     else if (writer->batch.count >= SNAPSHOT_BATCH_RECORDS ||
-             writer->batch.body.size >= SNAPSHOT_BATCH_BYTES)
+             batch_builder_size(&writer->batch) >= SNAPSHOT_BATCH_BYTES)
         writer->error = end_batch(writer);
     return writer->error;
 }
