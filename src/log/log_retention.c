@@ -210,6 +210,10 @@ static int give_up(struct log *log, int32_t count, const char *reason)
         err = log_discard_segment(log, segment);
         if (err == 0 && base != next_base)
             err = log_remove_snapshot(log, base);
+        /* Names go for good in their order: were this one back after a crash and the next one gone,
+         * the gap would look like a lost tail, and all behind it would be cut. */
+        if (err == 0)
+            err = env_sync_dir(log->env, log->dir);
     }
     return err < 0 ? err : count;
 }
