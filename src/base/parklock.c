@@ -13,14 +13,26 @@ void parklock_close(struct parklock *lock)
     pthread_mutex_destroy(&lock->mutex);
 }
 
-bool parklock_try(struct parklock *lock, struct park_waiter *waiter)
+bool parklock_try(struct parklock *lock)
 {
     pthread_mutex_lock(&lock->mutex);
     bool got = !lock->taken;
-    if (got)
+    lock->taken = true;
+    pthread_mutex_unlock(&lock->mutex);
+    return got;
+}
+
+bool parklock_take(struct parklock *lock, struct park_waiter *waiter)
+{
+    pthread_mutex_lock(&lock->mutex);
+    bool got = waiter->state == PARK_GRANTED || (waiter->state == PARK_IDLE && !lock->taken);
+    if (got) {
+        waiter->state = PARK_IDLE;
         lock->taken = true;
-    else if (waiter)
+    } else if (waiter->state == PARK_IDLE) {
+        waiter->state = PARK_QUEUED;
         list_push_back(&lock->waiters, &waiter->link);
+    }
     pthread_mutex_unlock(&lock->mutex);
     return got;
 }
@@ -34,6 +46,7 @@ void parklock_release(struct parklock *lock)
     struct list *first = list_pop(&lock->waiters);
     if (first) {
         struct park_waiter *waiter = container_of(first, struct park_waiter, link);
+        waiter->state = PARK_GRANTED;
         waiter->fire(waiter, &wakes);
     } else {
         lock->taken = false;

@@ -10,8 +10,10 @@
 #include "base/list.h"
 #include "base/wakes.h"
 
+/* A place in the line. Zero but for `fire` to begin with. */
 struct park_waiter {
     struct list link;
+    enum { PARK_IDLE, PARK_QUEUED, PARK_GRANTED } state; /* under the parklock's mutex */
     /* Called with the lock handed over to this waiter, by the releasing thread and under the
      * parklock's own mutex: may only queue the owner's "look again" (loop_post_later). */
     void (*fire)(struct park_waiter *waiter, struct wakes *wakes);
@@ -26,9 +28,14 @@ struct parklock {
 void parklock_init(struct parklock *lock);
 void parklock_close(struct parklock *lock);
 
-/* True: the caller holds it now. False: the waiter is queued and will be handed the lock; with
- * waiter NULL nothing is queued. */
-bool parklock_try(struct parklock *lock, struct park_waiter *waiter);
+/* True: the caller holds it now. Nothing is queued. */
+bool parklock_try(struct parklock *lock);
+
+/* True: the caller holds it now, taken by this call or handed over since an earlier one. False: the
+ * waiter is in the line and `fire` will be called. Looking again is harmless, for whatever reason
+ * it happens: the answer turns true only when `fire` has returned, so the owner may go on, release
+ * and free the waiter at once. */
+bool parklock_take(struct parklock *lock, struct park_waiter *waiter);
 
 /* Hand over to the first waiter, or free the lock. */
 void parklock_release(struct parklock *lock);

@@ -391,8 +391,8 @@ int log_dir_list(struct log_dir *dir, struct arena *arena, struct partition_fold
 #define FOLDER_NAME_MAX 255
 #define UNIQUE_HEX 32
 
-int log_dir_retire_folder(struct log_dir *dir, struct str topic, int32_t partition,
-                          char ret_path[LOG_PATH_MAX])
+static int folder_rename(struct log_dir *dir, struct str topic, int32_t partition,
+                         const char *suffix, char ret_path[LOG_PATH_MAX])
 {
     uint8_t unique[UNIQUE_HEX / 2];
     char old_path[LOG_PATH_MAX], tail[64];
@@ -400,7 +400,7 @@ int log_dir_retire_folder(struct log_dir *dir, struct str topic, int32_t partiti
     env_random(dir->env, unique, sizeof unique);
     for (size_t i = 0; i < sizeof unique; i++)
         size += snprintf(tail + size, sizeof tail - (size_t)size, "%02x", unique[i]);
-    size += snprintf(tail + size, sizeof tail - (size_t)size, "-delete");
+    size += snprintf(tail + size, sizeof tail - (size_t)size, "%s", suffix);
 
     int kept = topic.size < FOLDER_NAME_MAX - size ? topic.size : FOLDER_NAME_MAX - size;
     int n = snprintf(old_path, sizeof old_path, "%s/%.*s-%d", dir->path, topic.size, topic.data,
@@ -409,4 +409,16 @@ int log_dir_retire_folder(struct log_dir *dir, struct str topic, int32_t partiti
     if (n >= LOG_PATH_MAX || m >= LOG_PATH_MAX)
         return -ENAMETOOLONG;
     return env_rename(dir->env, old_path, ret_path);
+}
+
+int log_dir_retire_folder(struct log_dir *dir, struct str topic, int32_t partition,
+                          char ret_path[LOG_PATH_MAX])
+{
+    return folder_rename(dir, topic, partition, "-delete", ret_path);
+}
+
+int log_dir_stray_folder(struct log_dir *dir, struct str topic, int32_t partition,
+                         char ret_path[LOG_PATH_MAX])
+{
+    return folder_rename(dir, topic, partition, "-stray", ret_path);
 }

@@ -85,5 +85,9 @@ int log_dir_list(struct log_dir *dir, struct arena *arena, struct partition_fold
  * destroyed, not closed. -ENOENT when there is none (a partition never written to). */
 int log_dir_retire_folder(struct log_dir *dir, struct str topic, int32_t partition,
                           char ret_path[LOG_PATH_MAX]);
+/* The same with -stray: a folder of a topic that the metadata does not know. It is kept for the
+ * operator to look at, and its name is free again. */
+int log_dir_stray_folder(struct log_dir *dir, struct str topic, int32_t partition,
+                         char ret_path[LOG_PATH_MAX]);
 
 #endif

@@ -78,6 +78,11 @@ static void sweep_fire(struct loop *loop, struct loop_timer *timer)
     sweep_arm(set);
 }
 
+static bool starved_first(const struct conn *conn)
+{
+    return conn->starved && conn->set->starved.next == &conn->starve;
+}
+
 /* Note progress, and whether the connection owes more of a frame or of an answer. */
 void conn_progress(struct conn *conn)
 {
@@ -86,7 +91,8 @@ void conn_progress(struct conn *conn)
     conn->active_ns = now;
     list_remove(&conn->activity);
     list_push_back(&set->by_activity, &conn->activity);
-    bool owes = (conn->frame && !conn->blocked && !conn->starved) || conn->wants_out;
+    bool waits = conn->blocked || (conn->starved && !starved_first(conn));
+    bool owes = (conn->frame && !waits) || conn->wants_out;
     list_remove(&conn->stall);
     conn->progress_ns = now;
     if (owes)
@@ -104,11 +110,6 @@ void conn_stalled(struct conn *conn)
     sweep_arm(conn->set);
 }
 
-static bool starved_first(const struct conn *conn)
-{
-    return conn->starved && conn->set->starved.next == &conn->starve;
-}
-
 void conn_watch(struct conn *conn)
 {
     if (conn->closed || conn->connecting)
@@ -124,6 +125,18 @@ void conn_watch(struct conn *conn)
 }
 
 /* ---- memory ---- */
+
+static bool budget_full(const struct conn_set *set)
+{
+    return atomic_load_explicit(&set->budget->used_bytes, memory_order_relaxed) >=
+           set->budget->limit_bytes;
+}
+
+/* Charge bytes about to be held, whether there is room or not. */
+static void budget_charge(struct conn_set *set, size_t bytes)
+{
+    atomic_fetch_add_explicit(&set->budget->used_bytes, (int64_t)bytes, memory_order_relaxed);
+}
 
 /* Charge bytes about to be held. The first in line may pass the limit, so that somebody can always
  * finish; it stays first until its frame is whole. */
@@ -187,20 +200,29 @@ static struct buf *frame_buf(struct conn_set *set, size_t size)
     return buf_create(size);
 }
 
+void conn_set_charge(struct conn_set *set, size_t bytes)
+{
+    budget_charge(set, bytes);
+}
+
+void conn_set_discharge(struct conn_set *set, size_t bytes)
+{
+    budget_give(set, bytes);
+    if (!list_empty(&set->starved) && !budget_full(set))
+        conn_feed(list_first(&set->starved, struct conn, starve));
+}
+
 void conn_set_release(struct conn_set *set, struct buf *frame)
 {
     if (!frame)
         return;
-    budget_give(set, frame->size);
+    size_t size = frame->size;
     if (!set->spare && frame->capacity >= SPARE_MIN_BYTES && frame->capacity <= SPARE_MAX_BYTES &&
         atomic_load_explicit(&frame->refs, memory_order_acquire) == 1)
         set->spare = frame;
     else
         buf_unref(frame);
-    if (!list_empty(&set->starved) &&
-        atomic_load_explicit(&set->budget->used_bytes, memory_order_relaxed) <
-            set->budget->limit_bytes)
-        conn_feed(list_first(&set->starved, struct conn, starve));
+    conn_set_discharge(set, size);
 }
 
 /* ---- frames in ---- */
@@ -221,16 +243,17 @@ static void frame_deliver(struct conn *conn, struct buf *frame)
         conn_close(conn, "request refused");
 }
 
-/* The frame under way is whole: deliver it, or stay blocked. */
+/* The frame under way is whole: deliver it, or stay blocked. Either way it wants no more memory, so
+ * others may take its place in line. */
 static bool frame_finish(struct conn *conn)
 {
     struct buf *frame = conn->frame;
+    conn_feed(conn);
     if (!deliverable(conn, frame->data, (int32_t)frame->size)) {
         conn->blocked = true;
         return false;
     }
     conn->frame = NULL;
-    conn_feed(conn);
     frame_deliver(conn, frame);
     return true;
 }
@@ -245,7 +268,9 @@ static size_t conn_parse(struct conn *conn, const uint8_t *data, size_t size, in
             struct buf *frame = conn->frame;
             size_t want = conn->frame_size - frame->size;
             size_t step = want < size - at ? want : size - at;
-            if (step > 0 && !budget_take(conn, step)) {
+            if (step == want) { /* held already, as raw bytes: refusing would save nothing */
+                budget_charge(conn->set, step);
+            } else if (step > 0 && !budget_take(conn, step)) {
                 conn_starve(conn);
                 break;
             }
@@ -313,8 +338,7 @@ static void conn_keep(struct conn *conn, const uint8_t *data, size_t size)
     memcpy(keep->data, data, size);
     keep->size = (uint32_t)size;
     must(!conn->pending);
-    /* Charged but never refused: at most a scratch's worth for each connection. */
-    atomic_fetch_add_explicit(&conn->set->budget->used_bytes, (int64_t)size, memory_order_relaxed);
+    budget_charge(conn->set, size); /* never refused: no more was read than might be kept */
     conn->pending = keep;
     conn->pending_at = 0;
 }
@@ -365,8 +389,9 @@ static bool conn_read(struct conn *conn, int *frames_left, size_t *bytes_left)
         }
     } else {
         size_t kept = conn->pending ? conn->pending->size - conn->pending_at : 0;
+        size_t room = budget_full(set) ? CONN_SMALL_BYTES : SCRATCH_BYTES;
         must(kept < 4);
-        n = env->ops->sock_read(env, conn->watch.sock, set->scratch + kept, SCRATCH_BYTES - kept);
+        n = env->ops->sock_read(env, conn->watch.sock, set->scratch + kept, room - kept);
         if (n > 0) {
             if (kept) {
                 memcpy(set->scratch, conn->pending->data + conn->pending_at, kept);
@@ -378,7 +403,7 @@ static bool conn_read(struct conn *conn, int *frames_left, size_t *bytes_left)
             size_t size = kept + (size_t)n;
             size_t used = conn_parse(conn, set->scratch, size, frames_left);
             conn_keep(conn, set->scratch + used, size - used);
-            return size == SCRATCH_BYTES || conn->frame;
+            return size == room || conn->frame;
         }
     }
     if (n == -EAGAIN || n == -EINTR)

@@ -9,8 +9,9 @@
  *
  * Memory. An idle connection holds no buffer. Small frames are read through the loop's shared
  * scratch and copied out; a large frame is read straight into a buf of its size, whose bytes are
- * charged to the shared budget as they arrive. Over the budget, connections stop reading and go on
- * in turn. */
+ * charged to the shared budget as they arrive. Over the budget a connection reads CONN_SMALL_BYTES
+ * at a time, so that small requests still come through; one with more of a frame to come waits in
+ * line, and the first in line may go on. */
 #ifndef JACKDAW_NET_CONN_H
 #define JACKDAW_NET_CONN_H
 
@@ -27,6 +28,10 @@
 
 struct conn;
 struct conn_set;
+
+/* What a connection without a frame under way may read while the budget is used up: the most that
+ * it passes the budget by. */
+#define CONN_SMALL_BYTES 4096
 
 /* Received bytes that all connections of a node may hold at once. */
 struct memory_budget {
@@ -90,6 +95,11 @@ void conn_set_close(struct conn_set *set); /* no connection may be left */
 /* Give back the memory of a frame's buf: unref it and wake starved connections. */
 void conn_set_release(struct conn_set *set, struct buf *frame);
 
+/* Count memory of the owner's in the budget: what was decoded from a frame may be many times its
+ * size. Never refused; it holds back the frames of others. */
+void conn_set_charge(struct conn_set *set, size_t bytes);
+void conn_set_discharge(struct conn_set *set, size_t bytes);
+
 /* A piece of an answer: bytes in a buf, or a range of a file. */
 struct out_piece {
     struct buf *buf; /* a reference of the piece's own, or NULL for a file range */
@@ -100,6 +110,7 @@ struct out_piece {
     void *owner;
     /* File ranges: false when the bytes are known to be in the page cache (just appended). */
     bool maybe_cold;
+    int64_t warm_end; /* the connection's: read ahead up to here */
     /* File ranges: answers true when the range was truncated away; then the connection closes. */
     bool (*stale)(const struct out_piece *piece);
     uint32_t file_epoch;

@@ -12,6 +12,7 @@ struct conn_warm {
     struct pool_job job;
     struct conn *conn;
     struct env *env;
+    struct out_piece *piece; /* the exchange lasts until the job is done */
     int file;
     int64_t offset;
     size_t size;
@@ -75,6 +76,8 @@ static void warm_done(struct loop *loop, struct pool_job *job)
     struct conn *conn = warm->conn;
     int result = warm->result;
     conn->warm = NULL;
+    if (result == 0) /* send it now, even if it went cold again or cannot be probed */
+        warm->piece->warm_end = warm->offset + (int64_t)warm->size;
     free(warm);
     if (conn->closed) {
         conn_drop_answers(conn);
@@ -89,7 +92,7 @@ static void warm_done(struct loop *loop, struct pool_job *job)
     conn_unref(conn);
 }
 
-static void warm_start(struct conn *conn, const struct out_piece *piece, size_t size)
+static void warm_start(struct conn *conn, struct out_piece *piece, size_t size)
 {
     struct conn_warm *warm = calloc(1, sizeof *warm);
     if (!warm) {
@@ -98,6 +101,7 @@ static void warm_start(struct conn *conn, const struct out_piece *piece, size_t 
     }
     *warm = (struct conn_warm){.conn = conn,
                                .env = conn->set->loop->env,
+                               .piece = piece,
                                .file = piece->file,
                                .offset = piece->offset,
                                .size = size};
@@ -116,9 +120,10 @@ static ssize_t piece_send_file(struct conn *conn, struct out_piece *piece)
     size_t slice = piece->size < SENDFILE_SLICE_BYTES ? (size_t)piece->size : SENDFILE_SLICE_BYTES;
     if (piece->stale && piece->stale(piece))
         return -ESTALE;
-    if (piece->maybe_cold) {
+    int64_t end = piece->offset + (int64_t)slice;
+    if (piece->maybe_cold && end > piece->warm_end) {
         uint8_t last;
-        ssize_t n = env_read_nowait(env, piece->file, &last, 1, piece->offset + (int64_t)slice - 1);
+        ssize_t n = env_read_nowait(env, piece->file, &last, 1, end - 1);
         if (n == -EAGAIN) {
             warm_start(conn, piece, slice);
             return 0;
@@ -229,7 +234,8 @@ void conn_flush(struct conn *conn)
             conn_stalled(conn);
         conn_watch(conn);
         /* Answers went out: frames that waited for that may be delivered now. */
-        if (had_inflight && (conn->pending || conn->frame) && !conn->starved)
+        bool whole = conn->frame && conn->frame->size == conn->frame_size;
+        if (had_inflight && (conn->pending || whole) && !conn->starved)
             conn_deliver_later(conn);
     }
     conn_unref(conn);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
-#include "partition/partition_set.h"
+#include "partition/set_private.h"
 
 static void position_publish(struct published_position *at, struct log_position value)
 {
@@ -117,8 +117,9 @@ static void marks_advance(struct partition *partition, struct log_position end)
 void partition_reset_marks(struct partition *partition)
 {
     int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
-    struct log_position end = log_end(partition->log);
     pthread_mutex_lock(&partition->replica_lock);
+    /* Read under the lock: an append that is under way comes to marks_advance before or after. */
+    struct log_position end = log_end(partition->log);
     log_set_high_watermark(partition->log, end.offset);
     struct log_position stable = end;
     int64_t unstable = log_first_unstable(partition->log);
@@ -132,12 +133,62 @@ void partition_reset_marks(struct partition *partition)
     pthread_mutex_unlock(&partition->replica_lock);
 }
 
+/* min.insync.replicas, but never more than there are replicas. */
+static bool enough_in_sync(const struct partition *partition)
+{
+    int32_t least = partition_settings(partition)->min_insync_replicas;
+    int32_t replicas = atomic_load_explicit(&partition->replica_count, memory_order_relaxed);
+    if (least > replicas)
+        least = replicas;
+    return atomic_load_explicit(&partition->isr_size, memory_order_relaxed) >= least;
+}
+
+void partition_sync_settings(struct partition *partition)
+{
+    if (!atomic_load_explicit(&partition->settings_changed, memory_order_relaxed) ||
+        !atomic_exchange(&partition->settings_changed, false))
+        return;
+    struct log_settings settings;
+    set_log_settings(partition_settings(partition), partition->set->producer_expiration_ms,
+                     &settings);
+    log_set_settings(partition->log, &settings);
+}
+
+static void flush_run(struct env_job *job)
+{
+    struct partition *partition = container_of(job, struct partition, flush);
+    int64_t end;
+    int err = atomic_load(&partition->deleted) ? 0 : log_flush(partition->log, &end);
+    if (err < 0)
+        partition_dir_fail(partition->set, partition->dir, err, "flush");
+}
+
+static void flush_finish(struct env_job *job)
+{
+    struct partition *partition = container_of(job, struct partition, flush);
+    struct partition_set *set = partition->set;
+    atomic_store(&partition->flushing, false);
+    partition_unref(partition);
+    atomic_fetch_sub(&set->flush_count, 1); /* last: now the set may close */
+}
+
+/* A closed segment is synced, so that recovery need not read it again. */
+static void flush_later(struct partition *partition)
+{
+    if (atomic_exchange(&partition->flushing, true))
+        return; /* the next closed segment takes this one along */
+    atomic_fetch_add(&partition->set->flush_count, 1);
+    partition_ref(partition);
+    partition->flush = (struct env_job){.run = flush_run, .finish = flush_finish};
+    env_job_submit(partition->set->env, &partition->flush);
+}
+
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
                      enum log_origin origin, struct log_append_result *ret_result)
 {
-    if (acks == -1 && atomic_load_explicit(&partition->isr_size, memory_order_relaxed) <
-                          atomic_load_explicit(&partition->min_isr, memory_order_relaxed))
+    if (acks == -1 && !enough_in_sync(partition))
         return KAFKA_NOT_ENOUGH_REPLICAS;
+    partition_sync_settings(partition);
     int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
     struct log_append_result result;
     struct log_append_params params = {.leader_epoch = epoch, .origin = origin};
@@ -156,6 +207,8 @@ int partition_append(struct partition *partition, struct validated *records, int
         if (!atomic_load_explicit(&partition->dir->dirty, memory_order_relaxed))
             atomic_store_explicit(&partition->dir->dirty, true, memory_order_relaxed);
         marks_advance(partition, log_end(partition->log));
+        if (result.rolled)
+            flush_later(partition);
     }
     *ret_result = result;
     return 0;
@@ -196,7 +249,7 @@ void partition_dir_fail(struct partition_set *set, struct partition_dir *dir, in
         set->dir_failed(set->dir_failed_context, dir);
 }
 
-static void partition_free(struct partition *partition)
+void partition_destroy(struct partition *partition)
 {
     log_destroy(partition->log);
     watermark_close(&partition->end);
@@ -204,14 +257,35 @@ static void partition_free(struct partition *partition)
     watermark_close(&partition->last_stable);
     parklock_close(&partition->append_lock);
     pthread_mutex_destroy(&partition->replica_lock);
-    free((void *)(uintptr_t)partition_settings(partition));
+    free(atomic_load(&partition->settings));
     free((char *)(uintptr_t)partition->topic.data);
     free((char *)(uintptr_t)partition->name.data);
     free(partition);
 }
 
+static void burial_run(struct env_job *job)
+{
+    struct partition *partition = container_of(job, struct partition, burial);
+    log_destroy(partition->log);
+    partition->log = NULL;
+}
+
+static void burial_finish(struct env_job *job)
+{
+    struct partition *partition = container_of(job, struct partition, burial);
+    struct partition_set *set = partition->set;
+    partition_destroy(partition);
+    atomic_fetch_sub(&set->deleted_count, 1);
+}
+
 void partition_unref(struct partition *partition)
 {
-    if (partition && atomic_fetch_sub_explicit(&partition->refs, 1, memory_order_acq_rel) == 1)
-        partition_free(partition);
+    if (!partition || atomic_fetch_sub_explicit(&partition->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (!atomic_load(&partition->deleted)) {
+        partition_destroy(partition);
+        return;
+    }
+    partition->burial = (struct env_job){.run = burial_run, .finish = burial_finish};
+    env_job_submit(partition->set->env, &partition->burial);
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/epoch.h"
 #include "base/parklock.h"
 #include "base/uuid.h"
 #include "base/watermark.h"
@@ -41,8 +42,18 @@ struct published_position {
 
 enum isolation { READ_UNCOMMITTED, READ_COMMITTED, READ_LOG_END /* replicas */ };
 
+/* A topic's settings, replaced whole. */
+struct partition_settings {
+    struct topic_settings topic;
+    struct epoch_entry retired;
+};
+
 struct partition {
     _Atomic int refs;
+    struct epoch_entry retired; /* the set's reference, once it is out of the table */
+    struct env_job burial;      /* closes the log of a deleted partition */
+    struct env_job flush;       /* syncs the log after a segment was closed */
+    _Atomic bool flushing;      /* `flush` is queued or runs, with a reference of its own */
     struct partition_set *set;
     struct partition_dir *dir;
     struct uuid topic_id;
@@ -57,14 +68,13 @@ struct partition {
     struct watermark last_stable;                /* what read_committed readers may see */
     struct published_position high_watermark_at; /* written under replica_lock */
     struct published_position last_stable_at;
-    _Atomic(const struct topic_settings *) settings; /* replaced whole; read within one handler */
-    _Atomic int32_t leader_id;                       /* -1: none */
+    _Atomic(struct partition_settings *) settings; /* read by epoch readers */
+    _Atomic int32_t leader_id;                     /* -1: none */
     _Atomic int32_t leader_epoch;
     _Atomic int32_t isr_size;
-    _Atomic int32_t min_isr;
+    _Atomic int32_t replica_count;
     _Atomic bool deleted;
-    _Atomic bool
-        settings_changed; /* the log does not know yet: whoever holds append_lock tells it */
+    _Atomic bool settings_changed; /* the log does not know yet: see partition_sync_settings */
 };
 
 static inline struct partition *partition_ref(struct partition *partition)
@@ -73,7 +83,9 @@ static inline struct partition *partition_ref(struct partition *partition)
     return partition;
 }
 
-void partition_unref(struct partition *partition); /* NULL is accepted */
+/* NULL is accepted. The last reference of a deleted partition sends its log to the pool: closing
+ * removed files frees their blocks, which takes long. */
+void partition_unref(struct partition *partition);
 
 /* May this broker answer for it as leader? `leader_epoch` is the client's (-1: it does not say).
  * 0; NOT_LEADER_OR_FOLLOWER; FENCED_LEADER_EPOCH (the client's is older); UNKNOWN_LEADER_EPOCH
@@ -81,10 +93,14 @@ void partition_unref(struct partition *partition); /* NULL is accepted */
  * (deleted). */
 int partition_check_leader(const struct partition *partition, int32_t leader_epoch);
 
+/* Valid until the caller's epoch reader goes offline: until the end of a handler. */
 static inline const struct topic_settings *partition_settings(const struct partition *partition)
 {
-    return atomic_load_explicit(&partition->settings, memory_order_acquire);
+    return &atomic_load_explicit(&partition->settings, memory_order_acquire)->topic;
 }
+
+/* Tell the log of changed settings. The caller holds append_lock and is an epoch reader online. */
+void partition_sync_settings(struct partition *partition);
 
 /* What validate_records is to check for this partition now. */
 void partition_validate_rules(const struct partition *partition, int64_t now_ms,

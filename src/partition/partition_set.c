@@ -1,7 +1,7 @@
 /* The table is open addressing over atomic pointers: any loop reads it without a lock, only the
  * home loop (or the loading thread, before loops run) writes it. A removed partition leaves its
  * slot's pointer REMOVED, so that probing goes on behind it. What readers may still hold (old
- * tables, removed partitions, replaced settings) is retired, not freed. */
+ * tables, removed partitions, replaced settings) is retired to the broker's epoch domain. */
 #include "partition/set_private.h"
 
 #include <errno.h>
@@ -16,26 +16,9 @@
 struct partition_table {
     uint32_t mask;
     uint32_t used; /* removed ones included; the writer's */
+    struct epoch_entry retired;
     _Atomic(struct partition *) slots[];
 };
-
-/* Something that a reader of this turn may still look at. */
-struct retired {
-    struct list link;
-    void *thing;
-    void (*drop)(void *thing);
-};
-
-void partition_set_retire(struct partition_set *set, void *thing, void (*drop)(void *thing))
-{
-    struct retired *retired = thing ? malloc(sizeof *retired) : NULL;
-    if (!retired)
-        return;
-    *retired = (struct retired){.thing = thing, .drop = drop};
-    pthread_mutex_lock(&set->retired_lock);
-    list_push_back(&set->retired, &retired->link);
-    pthread_mutex_unlock(&set->retired_lock);
-}
 
 static uint32_t slot_hash(struct uuid topic_id, int32_t index)
 {
@@ -89,6 +72,11 @@ static void table_put(struct partition_table *table, struct partition *partition
     }
 }
 
+static void table_free(struct epoch_entry *entry)
+{
+    free(container_of(entry, struct partition_table, retired));
+}
+
 int set_insert(struct partition_set *set, struct partition *partition)
 {
     struct partition_table *table = atomic_load_explicit(&set->table, memory_order_relaxed);
@@ -102,7 +90,7 @@ int set_insert(struct partition_set *set, struct partition *partition)
                 table_put(larger, at);
         }
         atomic_store_explicit(&set->table, larger, memory_order_release);
-        partition_set_retire(set, table, free);
+        epoch_retire(set->epochs, &table->retired, table_free);
         table = larger;
     }
     table_put(table, partition);
@@ -112,25 +100,26 @@ int set_insert(struct partition_set *set, struct partition *partition)
 void set_remove(struct partition_set *set, const struct partition *partition)
 {
     struct partition_table *table = atomic_load_explicit(&set->table, memory_order_relaxed);
-    for (uint32_t i = 0; i <= table->mask; i++) {
-        if (atomic_load_explicit(&table->slots[i], memory_order_relaxed) != partition)
+    for (uint32_t i = slot_hash(partition->topic_id, partition->index);; i++) {
+        _Atomic(struct partition *) *slot = &table->slots[i & table->mask];
+        struct partition *at = atomic_load_explicit(slot, memory_order_relaxed);
+        must(at); /* it is in the table */
+        if (at != partition)
             continue;
-        atomic_store_explicit(&table->slots[i], REMOVED, memory_order_release);
+        atomic_store_explicit(slot, REMOVED, memory_order_release);
         return;
     }
 }
 
-static struct list *retired_pop(struct partition_set *set)
+bool partition_set_quiet(const struct partition_set *set)
 {
-    pthread_mutex_lock(&set->retired_lock);
-    struct list *first = list_pop(&set->retired);
-    pthread_mutex_unlock(&set->retired_lock);
-    return first;
+    return !set->steps && !set->tending && atomic_load(&set->flush_count) == 0 &&
+           atomic_load(&set->deleted_count) == 0;
 }
 
 int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,
-                       const struct say *say, struct file_cache *files, int32_t node_id,
-                       struct partition_dir *dirs, int32_t dir_count,
+                       struct epoch_domain *epochs, const struct say *say, struct file_cache *files,
+                       int32_t node_id, struct partition_dir *dirs, int32_t dir_count,
                        const struct broker_settings *settings)
 {
     struct partition_table *table = table_create(TABLE_FIRST);
@@ -139,6 +128,7 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
     *set = (struct partition_set){
         .env = env,
         .home = home,
+        .epochs = epochs,
         .say = say,
         .files = files,
         .node_id = node_id,
@@ -150,8 +140,6 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
         .retention_first_ns = settings->log_initial_task_delay_ms * NS_PER_MS,
     };
     atomic_init(&set->table, table);
-    list_init(&set->retired);
-    pthread_mutex_init(&set->retired_lock, NULL);
     watermark_init(&set->applied, -1, 0);
     set_tend_init(set);
     return 0;
@@ -166,11 +154,5 @@ void set_destroy(struct partition_set *set)
             partition_unref(at);
     }
     free(table);
-    for (struct list *link; (link = retired_pop(set));) {
-        struct retired *retired = container_of(link, struct retired, link);
-        retired->drop(retired->thing);
-        free(retired);
-    }
     watermark_close(&set->applied);
-    pthread_mutex_destroy(&set->retired_lock);
 }

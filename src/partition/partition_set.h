@@ -17,6 +17,7 @@ struct partition_assignment {
     int32_t leader_id;
     int32_t leader_epoch;
     int32_t isr_size;
+    int32_t replica_count;
     int32_t dir; /* index into set->dirs, or -1: found on disk, else where the fewest are */
     const struct topic_settings *settings; /* read during the call */
 };
@@ -31,11 +32,11 @@ struct partition_set {
     int32_t dir_count;
     int64_t producer_expiration_ms;
     _Atomic(struct partition_table *) table;
-    struct list retired;      /* tables and partitions to free when the set closes */
-    struct watermark applied; /* metadata offset up to which partitions follow the image */
-    pthread_mutex_t retired_lock;
-    struct follow_step
-        *steps; /* home loop: changes to follow, oldest first; the first is under way */
+    struct epoch_domain *epochs;   /* tables, partitions and settings are retired to it */
+    struct watermark applied;      /* metadata offset up to which partitions follow the image */
+    _Atomic int64_t deleted_count; /* partitions deleted and still referenced by somebody */
+    _Atomic int64_t flush_count;   /* flushes queued or running */
+    struct follow_step *steps;     /* home loop: changes to follow, the first is under way */
     struct follow_step *steps_last;
     int64_t checkpoint_interval_ns, retention_interval_ns, retention_first_ns;
     struct loop_timer checkpoint_timer, retention_timer;
@@ -44,11 +45,12 @@ struct partition_set {
     void *dir_failed_context;
 };
 
-/* `dirs` are open log directories, taken over (the array too) on success; `files`
- * outlives the set. */
+/* `dirs` are open log directories, taken over (the array too) on success; `files` and `epochs`
+ * outlive the set. Every thread that calls partition_find or partition_set_each while loops run is
+ * a reader of `epochs`, and online. */
 int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,
-                       const struct say *say, struct file_cache *files, int32_t node_id,
-                       struct partition_dir *dirs, int32_t dir_count,
+                       struct epoch_domain *epochs, const struct say *say, struct file_cache *files,
+                       int32_t node_id, struct partition_dir *dirs, int32_t dir_count,
                        const struct broker_settings *settings);
 
 /* Start the timers of checkpoints and retention; home loop. */
@@ -62,7 +64,8 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
 
 /* Home loop: make these partitions exist, or change what is known about them (leader, epoch, ISR,
  * settings). New logs are opened on the pool; `metadata_offset` is what `applied` advances to when
- * they are there. */
+ * they are there. Changes are made in the order of the calls; the items are copied where they have
+ * to wait. */
 void partition_set_apply(struct partition_set *set, const struct partition_assignment *items,
                          int32_t count, int64_t metadata_offset);
 
@@ -77,11 +80,11 @@ struct partition *partition_find(const struct partition_set *set, struct uuid to
 void partition_set_each(const struct partition_set *set,
                         bool (*each)(void *context, struct partition *partition), void *context);
 
-/* Drop `thing` once no handler that may have seen it is running. Any thread. */
-void partition_set_retire(struct partition_set *set, void *thing, void (*drop)(void *thing));
+/* Home loop: no job is under way, and of deleted partitions nothing is left. */
+bool partition_set_quiet(const struct partition_set *set);
 
-/* After the loops have stopped: sync and close all logs, write checkpoints, and mark directories
- * clean (when `clean`). BLOCKING. */
+/* Sync and close all logs, write checkpoints, and mark directories clean (when `clean`). The set is
+ * quiet, its timers are cancelled, and no handler runs any more that could use it. BLOCKING. */
 int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch);
 
 #endif

@@ -1,9 +1,11 @@
 /* Following the metadata image: partitions that come, change and go.
  *
- * Every change is a step in one queue, worked off one after the other on the pool, so that a topic
- * which is deleted while its logs are being made is deleted afterwards, and `applied` advances in
- * the order of the metadata log. A deletion waits for the append lock, marks the partition deleted
- * under it, and so no append can follow the rename. */
+ * Every call is a step in one queue, and a step begins when its elders have ended: what a step
+ * finds in the table is what all earlier metadata left there. So a topic which is deleted or
+ * reconfigured while its logs are being made is so afterwards, and `applied` advances in the order
+ * of the metadata log. A step that only changes what is there ends at once.
+ *
+ * A deletion marks the partition, then waits for the append lock: no append follows the rename. */
 #include "partition/set_private.h"
 
 #include <errno.h>
@@ -17,25 +19,50 @@ struct follow_step {
     struct follow_step *next;
     struct partition_set *set;
     int64_t metadata_offset; /* -1: a deletion */
-    struct uuid job_topic;   /* of a deletion */
-    int32_t job_index;
+
+    /* Of a deletion. */
+    struct uuid victim_topic;
+    int32_t victim_index;
     struct partition *victim;
     struct park_waiter park;
     struct loop_task locked;
-    int32_t count;
-    struct partition *partitions[]; /* half-made; NULL where opening failed */
+
+    /* Of changes. */
+    struct arena arena; /* for what the step keeps while it waits */
+    const struct partition_assignment *items;
+    int32_t item_count;
+    struct partition **partitions; /* half-made; NULL where opening failed */
+    int32_t partition_count;
 };
 
-static void step_start(struct partition_set *set);
+static void steps_run(struct partition_set *set);
+
+static struct follow_step *step_create(struct partition_set *set)
+{
+    struct follow_step *step = calloc(1, sizeof *step);
+    must(step);
+    step->set = set;
+    arena_init(&step->arena, 0);
+    return step;
+}
+
+/* The first one is over. */
+static void step_remove(struct follow_step *step)
+{
+    struct partition_set *set = step->set;
+    must(set->steps == step);
+    set->steps = step->next;
+    if (!set->steps)
+        set->steps_last = NULL;
+    arena_close(&step->arena);
+    free(step);
+}
 
 static void step_end(struct follow_step *step)
 {
     struct partition_set *set = step->set;
-    set->steps = step->next;
-    if (!set->steps)
-        set->steps_last = NULL;
-    free(step);
-    step_start(set);
+    step_remove(step);
+    steps_run(set);
 }
 
 static void step_queue(struct follow_step *step)
@@ -47,7 +74,7 @@ static void step_queue(struct follow_step *step)
         return;
     }
     set->steps = set->steps_last = step;
-    step_start(set);
+    steps_run(set);
 }
 
 /* ---- new logs ---- */
@@ -56,7 +83,7 @@ static void create_run(struct pool_job *job)
 {
     struct follow_step *step = container_of(job, struct follow_step, job);
     const struct found_log fresh = {.clean = true};
-    for (int32_t i = 0; i < step->count; i++) {
+    for (int32_t i = 0; i < step->partition_count; i++) {
         if (set_partition_open(step->partitions[i], &fresh) == 0)
             continue;
         partition_unref(step->partitions[i]);
@@ -68,7 +95,7 @@ static void create_done(struct loop *loop, struct pool_job *job)
 {
     (void)loop;
     struct follow_step *step = container_of(job, struct follow_step, job);
-    for (int32_t i = 0; i < step->count; i++)
+    for (int32_t i = 0; i < step->partition_count; i++)
         if (step->partitions[i] && set_insert(step->set, step->partitions[i]) != 0)
             partition_unref(step->partitions[i]);
     watermark_advance(&step->set->applied, step->metadata_offset);
@@ -81,26 +108,21 @@ static void delete_run(struct pool_job *job)
 {
     struct follow_step *step = container_of(job, struct follow_step, job);
     struct partition *victim = step->victim;
-    struct env *env = step->set->env;
-    char from[4096], to[4096 + 64], id[16], hex[33];
-    env_random(env, id, sizeof id);
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)id[i]);
-    int n = snprintf(from, sizeof from, "%s/%s-%d", victim->dir->dir.path, victim->topic.data,
-                     victim->index);
-    must(n > 0 && (size_t)n < sizeof from);
-    snprintf(to, sizeof to, "%s.%s-delete", from, hex);
-    int err = env_rename(env, from, to);
+    char path[LOG_PATH_MAX];
+    int err = log_dir_retire_folder(&victim->dir->dir, victim->topic, victim->index, path);
+    if (err == -ENOENT) /* never written to */
+        return;
     if (err == 0)
-        err = env_remove_tree(env, to);
-    if (err < 0 && err != -ENOENT)
-        say_warn(step->set->say, "cannot remove a deleted log", kv_text("dir", to),
+        err = env_remove_tree(step->set->env, path);
+    if (err < 0)
+        say_warn(step->set->say, "cannot remove a deleted log", kv_str("topic", victim->topic),
+                 kv_int("partition", victim->index), kv_text("dir", victim->dir->dir.path),
                  kv_text("error", result_text(err)));
 }
 
-static void victim_drop(void *thing)
+static void victim_drop(struct epoch_entry *entry)
 {
-    partition_unref(thing);
+    partition_unref(container_of(entry, struct partition, retired));
 }
 
 static void delete_done(struct loop *loop, struct pool_job *job)
@@ -108,7 +130,7 @@ static void delete_done(struct loop *loop, struct pool_job *job)
     (void)loop;
     struct follow_step *step = container_of(job, struct follow_step, job);
     parklock_release(&step->victim->append_lock);
-    partition_set_retire(step->set, step->victim, victim_drop);
+    epoch_retire(step->set->epochs, &step->victim->retired, victim_drop);
     step_end(step);
 }
 
@@ -129,52 +151,23 @@ static void delete_start(struct follow_step *step)
 {
     struct partition *victim = step->victim;
     atomic_store_explicit(&victim->deleted, true, memory_order_release);
+    atomic_fetch_add(&step->set->deleted_count, 1);
     set_remove(step->set, victim);
     watermark_reset(&victim->end, watermark_get(&victim->end), -1);
     watermark_reset(&victim->high_watermark, watermark_get(&victim->high_watermark), -1);
     watermark_reset(&victim->last_stable, watermark_get(&victim->last_stable), -1);
     step->park.fire = delete_fire;
     step->locked.run = delete_locked;
-    if (parklock_try(&victim->append_lock, &step->park))
+    if (parklock_take(&victim->append_lock, &step->park))
         pool_submit(step->set->home, &step->job);
-}
-
-static void step_start(struct partition_set *set)
-{
-    for (struct follow_step *step; (step = set->steps);) {
-        if (step->metadata_offset < 0) {
-            step->victim = partition_find(set, step->job_topic, step->job_index);
-            if (step->victim) {
-                delete_start(step);
-                return;
-            }
-        } else if (step->count > 0) {
-            pool_submit(set->home, &step->job);
-            return;
-        } else {
-            watermark_advance(&set->applied, step->metadata_offset);
-        }
-        set->steps = step->next;
-        if (!set->steps)
-            set->steps_last = NULL;
-        free(step);
-    }
-}
-
-static struct follow_step *step_create(struct partition_set *set, int32_t count)
-{
-    struct follow_step *step = calloc(1, sizeof *step + (size_t)count * sizeof step->partitions[0]);
-    must(step);
-    step->set = set;
-    return step;
 }
 
 void partition_set_remove(struct partition_set *set, struct uuid topic_id, int32_t index)
 {
-    struct follow_step *step = step_create(set, 0);
+    struct follow_step *step = step_create(set);
     step->metadata_offset = -1;
-    step->job_topic = topic_id;
-    step->job_index = index;
+    step->victim_topic = topic_id;
+    step->victim_index = index;
     step->job.run = delete_run;
     step->job.done = delete_done;
     step_queue(step);
@@ -182,24 +175,28 @@ void partition_set_remove(struct partition_set *set, struct uuid topic_id, int32
 
 /* ---- changes ---- */
 
+static void settings_free(struct epoch_entry *entry)
+{
+    free(container_of(entry, struct partition_settings, retired));
+}
+
 static void settings_replace(struct partition *partition, const struct topic_settings *settings)
 {
-    const struct topic_settings *old = partition_settings(partition);
-    if (memcmp(old, settings, sizeof *old) == 0)
+    struct partition_settings *old = atomic_load(&partition->settings);
+    if (memcmp(&old->topic, settings, sizeof *settings) == 0)
         return;
-    struct topic_settings *copy = malloc(sizeof *copy);
-    must(copy);
-    *copy = *settings;
-    atomic_store_explicit(&partition->settings, copy, memory_order_release);
-    atomic_store_explicit(&partition->min_isr, copy->min_insync_replicas, memory_order_relaxed);
+    struct partition_settings *replacement = set_settings_create(settings);
+    must(replacement);
+    atomic_store_explicit(&partition->settings, replacement, memory_order_release);
     atomic_store_explicit(&partition->settings_changed, true, memory_order_release);
-    partition_set_retire(partition->set, (void *)(uintptr_t)old, free);
+    epoch_retire(partition->set->epochs, &old->retired, settings_free);
 }
 
 static void partition_change(struct partition *partition, const struct partition_assignment *item)
 {
     settings_replace(partition, item->settings);
     atomic_store_explicit(&partition->isr_size, item->isr_size, memory_order_relaxed);
+    atomic_store_explicit(&partition->replica_count, item->replica_count, memory_order_relaxed);
     int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
     if (epoch == item->leader_epoch)
         return;
@@ -220,32 +217,105 @@ static bool count_one(void *context, struct partition *partition)
     return true;
 }
 
+/* A partition that is not there: its half, to be opened on the pool. */
+static void change_create(struct follow_step *step, const struct partition_assignment *item,
+                          int32_t *counts)
+{
+    struct partition_set *set = step->set;
+    struct partition_assignment placed = *item;
+    if (placed.dir < 0)
+        placed.dir = set_emptiest_dir(set, counts);
+    if (placed.dir < 0)
+        return; /* every directory is offline */
+    counts[placed.dir]++;
+    struct partition *partition = set_partition_create(set, &placed);
+    must(partition);
+    step->partitions[step->partition_count++] = partition;
+}
+
+/* Change what is there, and make the halves of what is not. */
+static void changes_begin(struct follow_step *step)
+{
+    struct partition_set *set = step->set;
+    int32_t *counts = NULL;
+    for (int32_t i = 0; i < step->item_count; i++) {
+        const struct partition_assignment *item = &step->items[i];
+        struct partition *known = partition_find(set, item->topic_id, item->index);
+        if (known) {
+            partition_change(known, item);
+            continue;
+        }
+        if (!counts) {
+            counts = arena_array(&step->arena, (size_t)set->dir_count, sizeof *counts);
+            step->partitions =
+                arena_array(&step->arena, (size_t)step->item_count, sizeof *step->partitions);
+            must(counts && step->partitions);
+            partition_set_each(set, count_one, &(struct dir_counts){set, counts});
+        }
+        change_create(step, item, counts);
+    }
+}
+
+/* Keep copies of the items until the step begins. */
+static void changes_keep(struct follow_step *step)
+{
+    struct partition_assignment *kept =
+        arena_array(&step->arena, (size_t)step->item_count + 1, sizeof *kept);
+    must(kept);
+    for (int32_t i = 0; i < step->item_count; i++) {
+        const struct partition_assignment *item = &step->items[i];
+        kept[i] = *item;
+        kept[i].topic = arena_str(&step->arena, item->topic);
+        must(kept[i].topic.data);
+        if (i > 0 && item->settings == step->items[i - 1].settings) { /* of one topic */
+            kept[i].settings = kept[i - 1].settings;
+            continue;
+        }
+        struct topic_settings *settings = arena_alloc(&step->arena, sizeof *settings);
+        must(settings);
+        *settings = *item->settings;
+        kept[i].settings = settings;
+    }
+    step->items = kept;
+}
+
 void partition_set_apply(struct partition_set *set, const struct partition_assignment *items,
                          int32_t count, int64_t metadata_offset)
 {
-    struct follow_step *step = step_create(set, count);
-    int32_t *counts = calloc((size_t)set->dir_count, sizeof *counts);
-    must(counts);
-    partition_set_each(set, count_one, &(struct dir_counts){set, counts});
-    for (int32_t i = 0; i < count; i++) {
-        struct partition *known = partition_find(set, items[i].topic_id, items[i].index);
-        if (known) {
-            partition_change(known, &items[i]);
-            continue;
-        }
-        struct partition_assignment item = items[i];
-        if (item.dir < 0)
-            item.dir = set_emptiest_dir(set, counts);
-        if (item.dir < 0)
-            continue; /* every directory is offline */
-        counts[item.dir]++;
-        struct partition *partition = set_partition_create(set, &item);
-        must(partition);
-        step->partitions[step->count++] = partition;
-    }
-    free(counts);
+    struct follow_step *step = step_create(set);
     step->metadata_offset = metadata_offset;
     step->job.run = create_run;
     step->job.done = create_done;
+    step->items = items;
+    step->item_count = count;
+    if (set->steps)
+        changes_keep(step);
     step_queue(step);
+}
+
+/* ---- one after the other ---- */
+
+/* Begin the first step; false when it is already over. */
+static bool step_begin(struct follow_step *step)
+{
+    struct partition_set *set = step->set;
+    if (step->metadata_offset < 0) {
+        step->victim = partition_find(set, step->victim_topic, step->victim_index);
+        if (step->victim)
+            delete_start(step);
+        return step->victim;
+    }
+    changes_begin(step);
+    if (step->partition_count > 0) {
+        pool_submit(set->home, &step->job);
+        return true;
+    }
+    watermark_advance(&set->applied, step->metadata_offset);
+    return false;
+}
+
+static void steps_run(struct partition_set *set)
+{
+    while (set->steps && !step_begin(set->steps))
+        step_remove(set->steps);
 }

@@ -1,4 +1,7 @@
-/* Opening logs: all of them at start, several at a time, and new ones later. */
+/* Opening logs: all of them at start, several at a time, and new ones later.
+ *
+ * At start a folder that belongs to no partition of the image is set aside as a stray, so that its
+ * name is free for a new topic; what earlier deletions left is removed in the background. */
 #include "partition/set_private.h"
 
 #include <errno.h>
@@ -6,6 +9,8 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+
+#define METADATA_TOPIC "__cluster_metadata"
 
 void set_log_settings(const struct topic_settings *topic, int64_t producer_expiration_ms,
                       struct log_settings *ret_settings)
@@ -27,14 +32,21 @@ void set_log_settings(const struct topic_settings *topic, int64_t producer_expir
     };
 }
 
-/* Half-made: no log yet, in no table. */
+struct partition_settings *set_settings_create(const struct topic_settings *topic)
+{
+    struct partition_settings *settings = calloc(1, sizeof *settings);
+    if (settings)
+        settings->topic = *topic;
+    return settings;
+}
+
 struct partition *set_partition_create(struct partition_set *set,
                                        const struct partition_assignment *item)
 {
     struct partition *partition = calloc(1, sizeof *partition);
     char *topic = malloc((size_t)item->topic.size + 1);
     char *name = malloc((size_t)item->topic.size + 13);
-    struct topic_settings *settings = malloc(sizeof *settings);
+    struct partition_settings *settings = set_settings_create(item->settings);
     if (!partition || !topic || !name || !settings) {
         free(partition);
         free(topic);
@@ -45,7 +57,6 @@ struct partition *set_partition_create(struct partition_set *set,
     memcpy(topic, item->topic.data, (size_t)item->topic.size);
     topic[item->topic.size] = '\0';
     int size = sprintf(name, "%s-%d", topic, item->index);
-    *settings = *item->settings;
     atomic_init(&partition->refs, 1);
     partition->set = set;
     partition->dir = &set->dirs[item->dir];
@@ -57,7 +68,7 @@ struct partition *set_partition_create(struct partition_set *set,
     atomic_init(&partition->leader_id, item->leader_id);
     atomic_init(&partition->leader_epoch, item->leader_epoch);
     atomic_init(&partition->isr_size, item->isr_size);
-    atomic_init(&partition->min_isr, settings->min_insync_replicas);
+    atomic_init(&partition->replica_count, item->replica_count);
     parklock_init(&partition->append_lock);
     pthread_mutex_init(&partition->replica_lock, NULL);
     watermark_init(&partition->end, 0, item->leader_epoch);
@@ -66,7 +77,6 @@ struct partition *set_partition_create(struct partition_set *set,
     return partition;
 }
 
-/* Open its log. BLOCKING. */
 int set_partition_open(struct partition *partition, const struct found_log *found)
 {
     struct partition_set *set = partition->set;
@@ -141,12 +151,6 @@ static bool load_turn(void *context)
     return true;
 }
 
-static bool topic_is(const struct partition_folder *folder, const struct partition_assignment *item)
-{
-    return folder->kind == FOLDER_LOG && folder->partition == item->index &&
-           str_equal(folder->topic, item->topic);
-}
-
 static int folder_order(const void *a, const void *b)
 {
     const struct partition_folder *x = a;
@@ -165,7 +169,7 @@ static int entry_order(const void *a, const void *b)
 
 /* What one directory holds, sorted for look-ups. */
 struct dir_content {
-    struct partition_folder *folders;
+    struct partition_folder *folders; /* of logs, all of the image once strays are set aside */
     int32_t folder_count;
     struct checkpoint_entry *recovery, *starts;
     int32_t recovery_count, start_count;
@@ -211,12 +215,155 @@ static bool dir_content_has(const struct dir_content *content,
                             const struct partition_assignment *item)
 {
     struct partition_folder key = {.topic = item->topic, .partition = item->index};
-    const struct partition_folder *at =
-        content->folder_count ? bsearch(&key, content->folders, (size_t)content->folder_count,
-                                        sizeof key, folder_order)
-                              : NULL;
-    return at && topic_is(at, item);
+    return content->folder_count &&
+           bsearch(&key, content->folders, (size_t)content->folder_count, sizeof key, folder_order);
 }
+
+/* ---- folders that are no partition's ---- */
+
+/* Folders that deletions left behind; freed by its own job. */
+struct leftovers {
+    struct env_job job;
+    struct env *env;
+    const struct say *say;
+    struct arena arena;
+    struct str *paths;
+    int32_t count, capacity;
+};
+
+static void leftovers_run(struct env_job *job)
+{
+    struct leftovers *leftovers = container_of(job, struct leftovers, job);
+    for (int32_t i = 0; i < leftovers->count; i++) {
+        int err = env_remove_tree(leftovers->env, leftovers->paths[i].data);
+        if (err < 0)
+            say_warn(leftovers->say, "cannot remove a deleted log",
+                     kv_str("dir", leftovers->paths[i]), kv_text("error", result_text(err)));
+    }
+}
+
+static void leftovers_finish(struct env_job *job)
+{
+    struct leftovers *leftovers = container_of(job, struct leftovers, job);
+    arena_close(&leftovers->arena);
+    free(leftovers);
+}
+
+/* Running out of memory here leaves a folder to the next start. */
+static void leftovers_add(struct leftovers *leftovers, const char *dir, struct str name)
+{
+    if (leftovers->count == leftovers->capacity) {
+        int32_t capacity = leftovers->capacity ? leftovers->capacity * 2 : 16;
+        struct str *grown = arena_array(&leftovers->arena, (size_t)capacity, sizeof *grown);
+        if (!grown)
+            return;
+        if (leftovers->count)
+            memcpy(grown, leftovers->paths, (size_t)leftovers->count * sizeof *grown);
+        leftovers->paths = grown;
+        leftovers->capacity = capacity;
+    }
+    const char *path = arena_printf(&leftovers->arena, "%s/%.*s", dir, name.size, name.data);
+    if (path)
+        leftovers->paths[leftovers->count++] = str_of(path);
+}
+
+static int item_order(const void *a, const void *b)
+{
+    const struct partition_assignment *x = *(const struct partition_assignment *const *)a;
+    const struct partition_assignment *y = *(const struct partition_assignment *const *)b;
+    int order = str_compare(x->topic, y->topic);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+/* The partitions to load, sorted for look-ups. */
+struct wanted {
+    const struct partition_assignment **items;
+    int32_t count;
+};
+
+static bool is_wanted(const struct wanted *wanted, const struct partition_folder *folder)
+{
+    const struct partition_assignment key = {.topic = folder->topic, .index = folder->partition};
+    const struct partition_assignment *at = &key;
+    const struct partition_assignment **found =
+        wanted->count ? bsearch(&at, wanted->items, (size_t)wanted->count, sizeof at, item_order)
+                      : NULL;
+    return found &&
+           (uuid_is_zero(folder->topic_id) || uuid_equal(folder->topic_id, (*found)->topic_id));
+}
+
+static int wanted_init(struct wanted *wanted, struct arena *arena,
+                       const struct partition_assignment *items, int32_t count)
+{
+    wanted->items = arena_array(arena, (size_t)count + 1, sizeof *wanted->items);
+    if (!wanted->items)
+        return -ENOMEM;
+    for (int32_t i = 0; i < count; i++)
+        wanted->items[i] = &items[i];
+    wanted->count = count;
+    if (count)
+        qsort(wanted->items, (size_t)count, sizeof wanted->items[0], item_order);
+    return 0;
+}
+
+/* The topic was deleted, or made anew under its name, while this node was down. */
+static int stray_set_aside(struct partition_set *set, struct log_dir *dir,
+                           const struct partition_folder *folder)
+{
+    char path[LOG_PATH_MAX];
+    int err = log_dir_stray_folder(dir, folder->topic, folder->partition, path);
+    say_warn(set->say, "partition folder is of no known topic: set aside",
+             kv_text("dir", dir->path), kv_str("folder", folder->name),
+             kv_text("result", result_text(err)));
+    return err;
+}
+
+/* Leave the folders of wanted partitions alone in the content. */
+static int dir_content_clear(struct partition_set *set, struct log_dir *dir,
+                             struct dir_content *content, const struct wanted *wanted,
+                             struct leftovers *leftovers)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < content->folder_count; i++) {
+        const struct partition_folder *folder = &content->folders[i];
+        if (folder->kind == FOLDER_DELETED)
+            leftovers_add(leftovers, dir->path, folder->name);
+        if (folder->kind != FOLDER_LOG || str_equal(folder->topic, STR(METADATA_TOPIC)))
+            continue;
+        if (is_wanted(wanted, folder)) {
+            content->folders[kept++] = *folder;
+            continue;
+        }
+        int err = stray_set_aside(set, dir, folder);
+        if (err < 0)
+            return err;
+    }
+    content->folder_count = kept;
+    return 0;
+}
+
+static int load_clear(struct partition_set *set, struct arena *arena, struct dir_content *contents,
+                      const struct partition_assignment *items, int32_t count)
+{
+    struct wanted wanted;
+    int err = wanted_init(&wanted, arena, items, count);
+    struct leftovers *leftovers = err == 0 ? calloc(1, sizeof *leftovers) : NULL;
+    if (!leftovers)
+        return -ENOMEM;
+    leftovers->job = (struct env_job){.run = leftovers_run, .finish = leftovers_finish};
+    leftovers->env = set->env;
+    leftovers->say = set->say;
+    arena_init(&leftovers->arena, 0);
+    for (int32_t d = 0; err == 0 && d < set->dir_count; d++)
+        err = dir_content_clear(set, &set->dirs[d].dir, &contents[d], &wanted, leftovers);
+    if (leftovers->count > 0)
+        env_job_submit(set->env, &leftovers->job);
+    else
+        leftovers_finish(&leftovers->job);
+    return err;
+}
+
+/* ---- opening ---- */
 
 /* Find the directory of each partition, or choose one, and make its half. */
 static int load_prepare(struct partition_set *set, const struct partition_assignment *items,
@@ -289,6 +436,8 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
         err = -ENOMEM;
     for (int32_t d = 0; err == 0 && d < set->dir_count; d++)
         err = dir_content_read(&set->dirs[d], &arena, &contents[d]);
+    if (err == 0)
+        err = load_clear(set, &arena, contents, items, count);
     if (err == 0)
         err = load_prepare(set, items, count, contents, counts, loads);
     if (err == 0) {

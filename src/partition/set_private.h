@@ -13,12 +13,19 @@ struct found_log {
     int64_t log_start_offset;
 };
 
+/* partition.c */
+/* Free at once; nobody else may know it any more. The log may be NULL. */
+void partition_destroy(struct partition *partition);
+
 /* partition_set.c */
 int set_insert(struct partition_set *set, struct partition *partition);
+/* Out of the table; the caller retires the partition. */
 void set_remove(struct partition_set *set, const struct partition *partition);
 void set_destroy(struct partition_set *set);
 
 /* set_load.c */
+/* NULL when memory runs out. */
+struct partition_settings *set_settings_create(const struct topic_settings *topic);
 /* Half-made: no log yet, in no table. NULL when memory runs out. item->dir is set. */
 struct partition *set_partition_create(struct partition_set *set,
                                        const struct partition_assignment *item);

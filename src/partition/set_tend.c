@@ -40,11 +40,6 @@ static void partition_tend(struct partition *partition, int64_t now_ms)
 {
     struct partition_set *set = partition->set;
     struct log *log = partition->log;
-    if (atomic_exchange(&partition->settings_changed, false)) {
-        struct log_settings settings;
-        set_log_settings(partition_settings(partition), set->producer_expiration_ms, &settings);
-        log_set_settings(log, &settings);
-    }
     int err = log_roll_if_due(log, now_ms);
     if (err >= 0) {
         int64_t high_watermark = watermark_get(&partition->high_watermark);
@@ -58,15 +53,24 @@ static void partition_tend(struct partition *partition, int64_t now_ms)
 static void tend_retention(struct tend_job *tend)
 {
     int64_t now_ms = env_wall_ms(tend->set->env);
+    struct epoch_reader reader;
+    epoch_reader_add(tend->set->epochs, &reader);
     for (int32_t i = 0; i < tend->count; i++) {
         struct partition *partition = tend->partitions[i];
-        if (atomic_load(&partition->dir->offline) || !parklock_try(&partition->append_lock, NULL))
+        if (atomic_load(&partition->dir->offline) || !parklock_try(&partition->append_lock))
             continue;
-        if (!atomic_load(&partition->deleted))
+        bool deleted = atomic_load(&partition->deleted);
+        if (!deleted) {
+            epoch_online(&reader); /* for the settings alone: the rest may take long */
+            partition_sync_settings(partition);
+            epoch_offline(&reader);
             partition_tend(partition, now_ms);
+        }
         parklock_release(&partition->append_lock);
-        log_remove_deleted(partition->log, now_ms, false);
+        if (!deleted)
+            log_remove_deleted(partition->log, now_ms, false);
     }
+    epoch_reader_remove(&reader);
 }
 
 static int entry_order(const void *a, const void *b)

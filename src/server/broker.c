@@ -37,7 +37,7 @@ enum life_stage {
 struct broker_life {
     struct broker *broker;
     enum life_stage stage;
-    struct loop_task begin, stop;
+    struct loop_task begin, stop, dir_failed;
     struct pool_job job;
     struct controller_op op;
     struct arena arena;
@@ -46,7 +46,7 @@ struct broker_life {
     int32_t assignment_count;
     int job_result;
     bool stop_asked, job_running, op_running, timer_armed;
-    _Atomic bool stop_posted;
+    _Atomic bool stop_posted, dir_failed_posted;
     int64_t grace_end_ns;
 };
 
@@ -123,18 +123,53 @@ static void logs_done(struct loop *loop, struct pool_job *job)
     life_serve(life);
 }
 
+/* A directory went offline. The node lives on while others are left, but never without the
+ * directory of its metadata. */
+static void dir_failed_run(struct loop *loop, struct loop_task *task)
+{
+    (void)loop;
+    struct broker_life *life = container_of(task, struct broker_life, dir_failed);
+    struct broker *broker = life->broker;
+    const struct broker_settings *settings = &broker->static_config->settings;
+    atomic_store(&life->dir_failed_posted, false);
+    if (life->stage >= LIFE_STOPPING) /* the partitions may be closing */
+        return;
+    bool metadata = false, any = false;
+    for (int32_t i = 0; i < broker->partitions.dir_count; i++) {
+        const struct partition_dir *dir = &broker->partitions.dirs[i];
+        bool offline = atomic_load(&dir->offline);
+        any |= !offline;
+        metadata |= offline && str_equal(str_of(dir->dir.path), settings->metadata_log_dir);
+    }
+    if (any && !metadata)
+        return;
+    say_error(&broker->say, metadata ? "the metadata directory is offline: stopping"
+                                     : "every log directory is offline: stopping");
+    life_fail(life, -EIO);
+}
+
+static void dir_failed(void *context, struct partition_dir *dir)
+{
+    struct broker_life *life = context;
+    (void)dir;
+    if (!atomic_exchange(&life->dir_failed_posted, true))
+        loop_post(&broker_home(life->broker)->loop, &life->dir_failed);
+}
+
 static void life_load(struct broker_life *life)
 {
     struct broker *broker = life->broker;
     life->stage = LIFE_LOGS;
-    int err =
-        partition_set_init(&broker->partitions, broker->env, &broker_home(broker)->loop,
-                           &broker->say, broker->files, broker->static_config->settings.node_id,
-                           broker->dirs, broker->dir_count, &broker->static_config->settings);
+    int err = partition_set_init(&broker->partitions, broker->env, &broker_home(broker)->loop,
+                                 &broker->epochs, &broker->say, broker->files,
+                                 broker->static_config->settings.node_id, broker->dirs,
+                                 broker->dir_count, &broker->static_config->settings);
     if (err < 0) {
         life_fail(life, err);
         return;
     }
+    broker->partitions.dir_failed = dir_failed;
+    broker->partitions.dir_failed_context = life;
     broker->partitions_up = true;
     broker->dirs = NULL;
     follow_config(broker);
@@ -387,7 +422,8 @@ static void drain_look(struct loop *loop, struct loop_timer *timer)
     struct broker_life *life = container_of(timer, struct broker_life, timer);
     struct broker *broker = life->broker;
     life->timer_armed = false;
-    if (connections_open(broker) == 0 && !broker->partitions.steps && !broker->partitions.tending) {
+    bool quiet = !broker->partitions_up || partition_set_quiet(&broker->partitions);
+    if (connections_open(broker) == 0 && quiet) {
         if (broker->controller)
             controller_stop(broker->controller, controller_stopped, life);
         else
@@ -438,17 +474,26 @@ void broker_stop(struct broker *broker)
 
 /* ---- creating ---- */
 
+static void turn_begin(struct loop *loop)
+{
+    struct broker_loop *home = loop->owner;
+    epoch_online(&home->epoch);
+}
+
 static void turn_end(struct loop *loop)
 {
     struct broker_loop *home = loop->owner;
     image_reader_turn_end(&home->images);
+    epoch_offline(&home->epoch);
 }
 
 static int loops_init(struct broker *broker, int32_t count)
 {
-    broker->loops = calloc((size_t)count, sizeof *broker->loops);
+    size_t size = (size_t)count * sizeof *broker->loops;
+    broker->loops = aligned_alloc(_Alignof(struct broker_loop), size);
     if (!broker->loops)
         return -ENOMEM;
+    memset(broker->loops, 0, size);
     for (int32_t i = 0; i < count; i++) {
         struct broker_loop *home = &broker->loops[i];
         home->broker = broker;
@@ -457,8 +502,10 @@ static int loops_init(struct broker *broker, int32_t count)
             return err;
         broker->loop_count++;
         home->loop.owner = home;
+        home->loop.turn_begin = turn_begin;
         home->loop.turn_end = turn_end;
         image_reader_init(&home->images, &broker->publisher);
+        epoch_reader_add(&broker->epochs, &home->epoch);
         err = broker_loop_conns_init(home);
         if (err < 0)
             return err;
@@ -491,8 +538,10 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     life->broker = broker;
     life->begin.run = life_begin;
     life->stop.run = stop_run;
+    life->dir_failed.run = dir_failed_run;
     arena_init(&life->arena, 0);
     producer_ids_init(&broker->producer_ids);
+    epoch_init(&broker->epochs);
     int err = image_publisher_init(&broker->publisher);
     int32_t loops = config->settings.event_loops;
     if (loops == ONE_LOOP_PER_CORE)
@@ -540,8 +589,10 @@ void broker_destroy(struct broker *broker)
     for (int32_t i = 0; i < broker->loop_count; i++) {
         conn_set_close(&broker->loops[i].conns);
         image_reader_close(&broker->loops[i].images);
+        epoch_reader_remove(&broker->loops[i].epoch);
         loop_close(&broker->loops[i].loop);
     }
+    epoch_close(&broker->epochs);
     free(broker->loops);
     free(broker->listeners);
     fetch_sessions_destroy(broker->sessions);

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "base/epoch.h"
 #include "controller/controller.h"
 #include "metadata/config_keys_broker.h"
 #include "metadata/publisher.h"
@@ -32,10 +33,9 @@ struct broker_loop {
     struct broker *broker;
     struct conn_set conns;
     struct image_reader images;
+    struct epoch_reader epoch; /* online between two polls */
     struct broker_counters counters;
 };
-
-struct broker_stop_step;
 
 struct broker {
     struct env *env;
@@ -45,6 +45,7 @@ struct broker {
     struct broker_loop *loops;
     int32_t loop_count;
     struct memory_budget budget;
+    struct epoch_domain epochs; /* what handlers read without locks is retired to it */
     struct file_cache *files;
     struct partition_set partitions;
     bool partitions_up;
@@ -97,6 +98,7 @@ static inline struct broker_loop *broker_home(struct broker *broker)
     return &broker->loops[0];
 }
 
+/* Valid until the handler returns. */
 static inline const struct broker_settings *broker_settings_now(const struct broker *broker)
 {
     return &atomic_load_explicit(&broker->config, memory_order_acquire)->settings;

@@ -39,6 +39,7 @@ static bool gather_one(struct gathering *gathering, const struct topic_image *to
         .leader_id = partition->leader,
         .leader_epoch = partition->leader_epoch,
         .isr_size = partition->isr.count,
+        .replica_count = partition->replicas.count,
         .dir = -1,
         .settings = settings,
     };
@@ -91,9 +92,24 @@ int follow_assignments(struct broker *broker, struct arena *arena,
     return 0;
 }
 
-static void config_drop(void *thing)
+struct retired_config {
+    struct epoch_entry entry;
+    struct broker_config *config;
+};
+
+static void config_free(struct epoch_entry *entry)
 {
-    broker_config_destroy(thing);
+    struct retired_config *retired = container_of(entry, struct retired_config, entry);
+    broker_config_destroy(retired->config);
+    free(retired);
+}
+
+static void config_retire(struct broker *broker, struct broker_config *config)
+{
+    struct retired_config *retired = malloc(sizeof *retired);
+    must(retired);
+    retired->config = config;
+    epoch_retire(&broker->epochs, &retired->entry, config_free);
 }
 
 void follow_config(struct broker *broker)
@@ -117,7 +133,7 @@ void follow_config(struct broker *broker)
     if (broker->controller)
         controller_set_config(broker->controller, config);
     if (old != broker->static_config)
-        partition_set_retire(&broker->partitions, old, config_drop);
+        config_retire(broker, old);
 }
 
 static bool broker_config_changed(const struct broker *broker, const struct image_delta *delta)

@@ -88,6 +88,8 @@ static void request_done(struct exchange *exchange)
     if (request->cleanup)
         request->cleanup(request);
     request_release_frame(request);
+    if (request->charged)
+        conn_set_discharge(&request->home->conns, request->charged);
     request->ended = true;
     if (!atomic_load_explicit(&request->posted, memory_order_acquire))
         request_free(request);
@@ -122,11 +124,6 @@ static struct out_piece *assembly_add(struct assembly *assembly)
     return &assembly->pieces[assembly->count++];
 }
 
-static void span_release(void *owner)
-{
-    log_span_close(owner);
-}
-
 static void assembly_external(void *context, size_t position, void *external, int32_t size)
 {
     struct assembly *assembly = context;
@@ -141,7 +138,6 @@ static void assembly_external(void *context, size_t position, void *external, in
     *file = (struct out_piece){.file = file_ref_descriptor(span->file),
                                .offset = span->position,
                                .size = size,
-                               .release = span_release,
                                .owner = span,
                                .maybe_cold = true};
     assembly->from = position;
@@ -175,9 +171,6 @@ enum outcome request_answer(struct request *request, const void *response)
     if (last && !assembly.failed)
         buf = buf_adopt(out.data, out.size, out.capacity);
     if (!buf) {
-        for (int32_t i = 0; i < assembly.count; i++)
-            if (assembly.pieces[i].release)
-                assembly.pieces[i].release(assembly.pieces[i].owner);
         writer_close(&out);
         say_error(&request->home->broker->say, "cannot encode a response",
                   kv_text("api", request->api->name), kv_int("version", request->version),
@@ -301,13 +294,18 @@ bool request_begin(struct conn *conn, struct buf *frame)
         return true;
     }
     size_t struct_size = message_struct_size(api->request);
-    arena_init(&request->arena,
-               message_arena_bound(api->request, reader_left(&reader)) + struct_size + ARENA_ALIGN);
+    size_t bound =
+        message_arena_bound(api->request, reader_left(&reader)) + struct_size + ARENA_ALIGN;
+    arena_init(&request->arena, bound < REQUEST_ARENA_MAX_BYTES ? bound : REQUEST_ARENA_MAX_BYTES);
     void *body = arena_alloc(&request->arena, struct_size);
     err = body ? message_decode(api->request, request->version, &reader, &request->arena, body)
                : -ENOMEM;
     if (err != 0)
         return request_reject(request, &header, result_text(err));
+    if (request->arena.used_bytes > REQUEST_BODY_CHARGE_BYTES) {
+        request->charged = request->arena.used_bytes;
+        conn_set_charge(&home->conns, request->charged);
+    }
     request->arena.limit_bytes = REQUEST_ARENA_MAX_BYTES;
     request->body = body;
     row->handle(request);

@@ -18,7 +18,12 @@ struct api_row;
 
 enum outcome { ANSWERED, PARKED };
 
-enum { REQUEST_ARENA_MAX_BYTES = 256 * 1024 * 1024 };
+enum {
+    /* What decoding a request and answering it may take beside the frame and the encoded answer. */
+    REQUEST_ARENA_MAX_BYTES = 256 * 1024 * 1024,
+    /* A decoded body above this is counted in the memory budget of received bytes. */
+    REQUEST_BODY_CHARGE_BYTES = 64 * 1024,
+};
 
 /* What the server knows about a connection; conn->owner. */
 struct session {
@@ -39,6 +44,7 @@ struct request {
     struct str client_id;
     struct buf *frame;
     struct arena arena;
+    size_t charged;   /* bytes of the arena in the memory budget */
     const void *body; /* the decoded request */
     void *work;       /* the handler's own, in the arena */
     struct loop_task again;
@@ -46,7 +52,8 @@ struct request {
     bool answered, ended, timed_out;
     bool appended; /* Produce: no longer holds back the next one */
     struct loop_timer deadline;
-    /* Called when the exchange is over, to drop what the answer referred to. May be NULL. */
+    /* Called when the exchange is over, to drop what the answer referred to: references, file
+     * spans. May be NULL. */
     void (*cleanup)(struct request *request);
 };
 
@@ -64,8 +71,9 @@ void request_release_frame(struct request *request);
 /* Produce: every partition is appended, the next Produce of the connection may start. */
 void request_appended(struct request *request);
 
-/* Encode and send. External records in the response are struct log_span *, taken over and closed
- * when sent. Always returns ANSWERED; a response that cannot be encoded closes the connection. */
+/* Encode and send. External records in the response are struct log_span *, which stay the
+ * handler's: `cleanup` closes them, when they are sent or dropped. Always returns ANSWERED; a
+ * response that cannot be encoded closes the connection. The request may be gone on return. */
 enum outcome request_answer(struct request *request, const void *response);
 /* acks=0: nothing is sent. */
 enum outcome request_answer_nothing(struct request *request);

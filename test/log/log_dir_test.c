@@ -291,6 +291,11 @@ static void partition_folders_are_found_by_their_names(void **state)
     assert_true(ram_disk_exists(disk, path));
     assert_false(ram_disk_exists(disk, "/data/orders-0"));
     assert_int_equal(log_dir_retire_folder(&dir, STR("orders"), 0, path), -ENOENT);
+    assert_int_equal(env_mkdir(dir.env, "/data/lost-7"), 0);
+    assert_int_equal(log_dir_stray_folder(&dir, STR("lost"), 7, path), 0);
+    assert_true(ram_disk_exists(disk, path));
+    assert_string_equal(path + strlen(path) - 6, "-stray");
+    assert_false(ram_disk_exists(disk, "/data/lost-7"));
     log_dir_close(&dir);
     arena_close(&arena);
     ram_disk_destroy(disk);

@@ -25,8 +25,9 @@ struct world {
     struct exchange exchanges[FRAMES_MAX];
     struct out_piece pieces[FRAMES_MAX];
     int frame_count, done_count, closed_count, freed_count;
-    int deliver_max; /* may_deliver says no beyond this */
-    bool answer;     /* take a place in the order of answers for every frame */
+    int deliver_max;    /* may_deliver says no beyond this */
+    struct env_ops ops; /* changed by tests of what a system call may answer */
+    bool answer;        /* take a place in the order of answers for every frame */
     const char *reason;
 };
 
@@ -70,6 +71,28 @@ static void on_freed(struct conn *conn)
 static const struct conn_ops ops = {
     .may_deliver = on_may_deliver, .frame = on_frame, .closed = on_closed, .freed = on_freed};
 
+/* A connection of the set and the peer's end of it. */
+static struct conn *connect_peer(struct world *world, int *ret_peer)
+{
+    struct env *env = world->env;
+    struct net_address address = {.family = NET_IP4, .ip = {127, 0, 0, 1}};
+    int listener = env->ops->sock_listen(env, &address, 4);
+    assert_true(listener >= 0);
+    assert_int_equal(env->ops->sock_local(env, listener, &address), 0);
+    *ret_peer = env->ops->sock_connect(env, &address);
+    assert_true(*ret_peer >= 0);
+    int sock;
+    struct net_address from;
+    do {
+        sock = env->ops->sock_accept(env, listener, &from);
+    } while (sock == -EAGAIN);
+    assert_true(sock >= 0);
+    struct conn *conn;
+    assert_int_equal(conn_accept(&world->set, sock, &from, world, &conn), 0);
+    env->ops->sock_close(env, listener);
+    return conn;
+}
+
 static int setup(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
@@ -86,21 +109,7 @@ static int setup(void **state)
                                  .receive_buffer_bytes = -1};
     assert_int_equal(
         conn_set_init(&world->set, &world->loop, &ops, &limits, &world->budget, &world->say), 0);
-    struct net_address address = {.family = NET_IP4, .ip = {127, 0, 0, 1}};
-    struct env *env = world->env;
-    int listener = env->ops->sock_listen(env, &address, 4);
-    assert_true(listener >= 0);
-    assert_int_equal(env->ops->sock_local(env, listener, &address), 0);
-    world->peer = env->ops->sock_connect(env, &address);
-    assert_true(world->peer >= 0);
-    int sock;
-    struct net_address from;
-    do {
-        sock = env->ops->sock_accept(env, listener, &from);
-    } while (sock == -EAGAIN);
-    assert_true(sock >= 0);
-    assert_int_equal(conn_accept(&world->set, sock, &from, world, &world->conn), 0);
-    env->ops->sock_close(env, listener);
+    world->conn = connect_peer(world, &world->peer);
     *state = world;
     return 0;
 }
@@ -133,12 +142,12 @@ static void turn_until_frames(struct world *world, int count)
         loop_turn(&world->loop);
 }
 
-static void peer_send(struct world *world, const void *data, size_t size)
+static void send_from(struct world *world, int peer, const void *data, size_t size)
 {
     const uint8_t *at = data;
     while (size > 0) {
         struct iovec part = {(void *)(uintptr_t)at, size};
-        ssize_t n = world->env->ops->sock_write(world->env, world->peer, &part, 1, false);
+        ssize_t n = world->env->ops->sock_write(world->env, peer, &part, 1, false);
         if (n == -EAGAIN) {
             loop_turn(&world->loop);
             continue;
@@ -147,6 +156,11 @@ static void peer_send(struct world *world, const void *data, size_t size)
         at += n;
         size -= (size_t)n;
     }
+}
+
+static void peer_send(struct world *world, const void *data, size_t size)
+{
+    send_from(world, world->peer, data, size);
 }
 
 static size_t frame_make(uint8_t *out, const void *data, size_t size)
@@ -265,7 +279,8 @@ static void peer_expect(struct world *world, const void *data, size_t size)
     while (at < size) {
         ssize_t n = world->env->ops->sock_read(world->env, world->peer, got + at, size - at);
         if (n == -EAGAIN) {
-            if (!list_empty(&world->set.by_activity) && world->conn->wants_out)
+            if (!list_empty(&world->set.by_activity) &&
+                (world->conn->wants_out || world->conn->warm))
                 loop_turn(&world->loop);
             continue;
         }
@@ -409,6 +424,122 @@ static void over_the_memory_budget_reading_stops_and_goes_on_later(void **state)
     free(bytes);
 }
 
+static void small_requests_come_through_when_the_budget_is_used_up(void **state)
+{
+    struct world *world = *state;
+    uint8_t bytes[64];
+    world->budget.limit_bytes = 1 << 20;
+    world->budget.used_bytes = 2 << 20;
+    int64_t held = world->budget.used_bytes;
+    int peers[3];
+    size_t size = 256 * 1024;
+    uint8_t *large = calloc(1, size + 4);
+    store_be32(large, (uint32_t)size);
+    for (int i = 0; i < 3; i++) { /* large frames that never end; the first one is in front */
+        connect_peer(world, &peers[i]);
+        send_from(world, peers[i], large, 64 * 1024);
+    }
+    peer_send(world, bytes, frame_make(bytes, "a small request", 15));
+    turn_until_frames(world, 1);
+    assert_int_equal(world->frames[0]->size, 15);
+    /* Behind the first in line nobody holds more than a small read. */
+    assert_true(world->budget.used_bytes - held < 64 * 1024 + 3 * CONN_SMALL_BYTES + 64);
+    for (int i = 0; i < 3; i++)
+        world->env->ops->sock_close(world->env, peers[i]);
+    conn_set_shutdown(&world->set, "test over");
+    world->budget.used_bytes -= 2 << 20;
+    free(large);
+}
+
+static void a_whole_frame_that_may_not_be_delivered_does_not_hold_up_the_line(void **state)
+{
+    struct world *world = *state;
+    size_t size = 256 * 1024;
+    uint8_t *bytes = calloc(1, size + 4);
+    store_be32(bytes, (uint32_t)size);
+    world->budget.limit_bytes = 1 << 20;
+    world->budget.used_bytes = 2 << 20;
+    world->deliver_max = 0;
+    int second;
+    struct conn *behind = connect_peer(world, &second);
+    peer_send(world, bytes, size + 4);
+    while (!world->conn->blocked)
+        loop_turn(&world->loop);
+    send_from(world, second, bytes, size + 4);
+    while (!behind->blocked)
+        loop_turn(&world->loop);
+    world->deliver_max = FRAMES_MAX;
+    conn_resume(behind);
+    assert_int_equal(world->frame_count, 1);
+    conn_resume(world->conn);
+    assert_int_equal(world->frame_count, 2);
+    conn_close(behind, "test over");
+    world->closed_count = 0;
+    world->env->ops->sock_close(world->env, second);
+    world->budget.used_bytes -= 2 << 20;
+    free(bytes);
+}
+
+static void the_first_in_line_must_make_progress_too(void **state)
+{
+    struct world *world = *state;
+    uint8_t *bytes = calloc(1, 64 * 1024);
+    store_be32(bytes, 256 * 1024);
+    world->set.limits.stall_ns = 20 * 1000000;
+    world->budget.limit_bytes = 1 << 20;
+    world->budget.used_bytes = 2 << 20;
+    peer_send(world, bytes, 64 * 1024);
+    while (!world->closed_count)
+        loop_turn(&world->loop);
+    assert_string_equal(world->reason, "no progress");
+    world->budget.used_bytes -= 2 << 20;
+    free(bytes);
+}
+
+static ssize_t always_cold(struct env *env, int file, void *data, size_t size, int64_t offset)
+{
+    (void)env;
+    (void)file;
+    (void)data;
+    (void)size;
+    (void)offset;
+    return -EAGAIN;
+}
+
+static void a_file_system_that_cannot_tell_what_is_cached_is_sent_from_all_the_same(void **state)
+{
+    struct world *world = *state;
+    struct env *env = world->env;
+    char path[] = "/tmp/jackdaw-conn-XXXXXX";
+    int made = mkstemp(path);
+    assert_true(made >= 0);
+    env->ops->file_close(env, made);
+    int file = env_open(env, path, ENV_READ | ENV_WRITE);
+    size_t size = 300 * 1024; /* more than one slice */
+    uint8_t *content = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        content[i] = (uint8_t)(i * 7 + i / 251);
+    assert_int_equal(env_write_all(env, file, content, size, 0), 0);
+    world->ops = *env->ops;
+    world->ops.file_read_nowait = always_cold;
+    env->ops = &world->ops;
+    uint8_t bytes[64];
+    world->answer = true;
+    peer_send(world, bytes, frame_make(bytes, "fetch", 5));
+    turn_until_frames(world, 1);
+    releases = 0;
+    world->pieces[0] = (struct out_piece){
+        .file = file, .size = (int64_t)size, .release = count_release, .maybe_cold = true};
+    exchange_finish(&world->exchanges[0], world->pieces, 1);
+    peer_expect(world, content, size);
+    while (!world->done_count)
+        loop_turn(&world->loop);
+    assert_int_equal(releases, 1);
+    env_close(env, file);
+    env_unlink(env, path);
+    free(content);
+}
+
 static void a_muted_connection_is_not_read_until_its_time(void **state)
 {
     struct world *world = *state;
@@ -435,6 +566,10 @@ int main(void)
         CONN_TEST(a_file_range_is_sent_between_bytes),
         CONN_TEST(a_truncated_file_range_closes_the_connection),
         CONN_TEST(a_closed_connection_drains_its_exchanges),
+        CONN_TEST(small_requests_come_through_when_the_budget_is_used_up),
+        CONN_TEST(a_whole_frame_that_may_not_be_delivered_does_not_hold_up_the_line),
+        CONN_TEST(the_first_in_line_must_make_progress_too),
+        CONN_TEST(a_file_system_that_cannot_tell_what_is_cached_is_sent_from_all_the_same),
         CONN_TEST(over_the_memory_budget_reading_stops_and_goes_on_later),
         CONN_TEST(a_muted_connection_is_not_read_until_its_time),
     };

@@ -9,7 +9,6 @@ struct delete_part {
     int64_t offset;
     struct delete_records_response_partition_result *response;
     struct park_waiter park;
-    bool waiting, lock_held;
 };
 
 struct delete_work {
@@ -20,9 +19,7 @@ struct delete_work {
 
 static void part_locked(struct park_waiter *park, struct wakes *wakes)
 {
-    struct delete_part *part = container_of(park, struct delete_part, park);
-    part->lock_held = true;
-    request_wake_later(part->request, wakes);
+    request_wake_later(container_of(park, struct delete_part, park)->request, wakes);
 }
 
 static int part_find(struct request *request, struct str topic, int32_t index,
@@ -117,15 +114,9 @@ enum outcome handle_delete_records(struct request *request)
     }
     for (; work->at < work->count; work->at++) {
         struct delete_part *part = &work->parts[work->at];
-        if (!part->lock_held) {
-            if (part->waiting)
-                return PARKED;
-            part->waiting = true;
-            if (!parklock_try(&part->partition->append_lock, &part->park))
-                return PARKED;
-        }
+        if (!parklock_take(&part->partition->append_lock, &part->park))
+            return PARKED;
         part_delete(part);
-        part->lock_held = false;
         parklock_release(&part->partition->append_lock);
     }
     return request_answer(request, &work->response);

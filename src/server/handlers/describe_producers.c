@@ -8,7 +8,6 @@ struct producers_part {
     struct partition *partition; /* a reference */
     struct describe_producers_response_partition_response *response;
     struct park_waiter park;
-    bool waiting, lock_held;
 };
 
 struct producers_work {
@@ -19,9 +18,7 @@ struct producers_work {
 
 static void part_locked(struct park_waiter *park, struct wakes *wakes)
 {
-    struct producers_part *part = container_of(park, struct producers_part, park);
-    part->lock_held = true;
-    request_wake_later(part->request, wakes);
+    request_wake_later(container_of(park, struct producers_part, park)->request, wakes);
 }
 
 static int part_find(struct request *request, struct str topic, int32_t index,
@@ -119,15 +116,9 @@ enum outcome handle_describe_producers(struct request *request)
     }
     for (; ok && work->at < work->count; work->at++) {
         struct producers_part *part = &work->parts[work->at];
-        if (!part->lock_held) {
-            if (part->waiting)
-                return PARKED;
-            part->waiting = true;
-            if (!parklock_try(&part->partition->append_lock, &part->park))
-                return PARKED;
-        }
+        if (!parklock_take(&part->partition->append_lock, &part->park))
+            return PARKED;
         ok = part_describe(request, part);
-        part->lock_held = false;
         parklock_release(&part->partition->append_lock);
     }
     return ok ? request_answer(request, &work->response) : request_refuse(request, "out of memory");

@@ -447,10 +447,8 @@ static bool part_response(struct request *request, struct fetch_part *part,
     }
     if (work->isolation == READ_COMMITTED && part->error == 0 && !part_aborted(request, part, ret))
         return false;
-    if (part->span) {
+    if (part->span)
         ret->records = (struct records){.size = part->span->size, .external = part->span};
-        part->span = NULL; /* the answer's now */
-    }
     return true;
 }
 

@@ -9,6 +9,8 @@
 #include "base/errors.h"
 #include "server/api_table.h"
 
+#define NS_PER_MS INT64_C(1000000)
+
 enum produce_stage { PRODUCE_VALIDATE, PRODUCE_APPEND, PRODUCE_AWAIT };
 
 struct produce_part {
@@ -18,11 +20,10 @@ struct produce_part {
     struct uuid topic_id;
     int32_t index;
     struct bytes records;
+    struct validate_rules rules; /* as the settings were when validation began */
     struct validated validated;
     struct validate_failure failure;
-    bool valid;     /* `validated` is to be closed */
-    bool lock_held; /* of append_lock, ours */
-    bool waiting;   /* parked on append_lock */
+    bool valid; /* `validated` is to be closed */
     int error;
     const char *message;
     int32_t leader_epoch; /* it was appended under */
@@ -44,9 +45,7 @@ struct produce_work {
 
 static void part_locked(struct park_waiter *park, struct wakes *wakes)
 {
-    struct produce_part *part = container_of(park, struct produce_part, park);
-    part->lock_held = true;
-    request_wake_later(part->request, wakes);
+    request_wake_later(container_of(park, struct produce_part, park)->request, wakes);
 }
 
 static void part_reached(struct waiter *waiter, struct wakes *wakes)
@@ -82,12 +81,7 @@ static int part_find(struct request *request, struct produce_part *part,
 
 static int part_validate(struct request *request, struct produce_part *part)
 {
-    const struct produce_request *body = request->body;
-    struct validate_rules rules;
-    partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env), &rules);
-    rules.produce_version = request->version;
-    rules.transactional_id_given = body->transactional_id.data;
-    int err = validate_records(&rules, (uint8_t *)(uintptr_t)part->records.data,
+    int err = validate_records(&part->rules, (uint8_t *)(uintptr_t)part->records.data,
                                (size_t)part->records.size, &request->arena, &part->validated,
                                &part->failure);
     if (err != 0) {
@@ -114,11 +108,14 @@ static int part_admit(struct request *request, struct produce_part *part,
     return 0;
 }
 
-static bool part_is_heavy(const struct produce_part *part)
+/* The settings may be read on the loop alone. */
+static void part_rules(struct request *request, struct produce_part *part)
 {
-    struct validate_rules rules;
-    partition_validate_rules(part->partition, 0, &rules);
-    return validate_is_heavy(&rules, part->records.data, (size_t)part->records.size);
+    const struct produce_request *body = request->body;
+    partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env),
+                             &part->rules);
+    part->rules.produce_version = request->version;
+    part->rules.transactional_id_given = body->transactional_id.data;
 }
 
 static void validate_all(struct request *request, struct produce_work *work)
@@ -149,8 +146,13 @@ static bool produce_validate(struct request *request, struct produce_work *work)
     if (work->validating)
         return false;
     bool heavy = false;
-    for (int32_t i = 0; i < work->part_count && !heavy; i++)
-        heavy = work->parts[i].error == 0 && part_is_heavy(&work->parts[i]);
+    for (int32_t i = 0; i < work->part_count; i++) {
+        struct produce_part *part = &work->parts[i];
+        if (part->error != 0)
+            continue;
+        part_rules(request, part);
+        heavy |= validate_is_heavy(&part->rules, part->records.data, (size_t)part->records.size);
+    }
     if (!heavy) {
         validate_all(request, work);
         return true;
@@ -222,15 +224,9 @@ static bool produce_append(struct produce_work *work)
         struct produce_part *part = &work->parts[work->part_at];
         if (part->error != 0)
             continue;
-        if (!part->lock_held) {
-            if (part->waiting)
-                return false;
-            part->waiting = true;
-            if (!parklock_try(&part->partition->append_lock, &part->park))
-                return false;
-        }
+        if (!parklock_take(&part->partition->append_lock, &part->park))
+            return false;
         part_append(part, work);
-        part->lock_held = false;
         parklock_release(&part->partition->append_lock);
     }
     return true;
@@ -266,6 +262,7 @@ static bool produce_await(struct request *request, struct produce_work *work)
             continue;
         struct watermark *mark = &part->partition->high_watermark;
         int64_t need = part->appended.last_offset + 1;
+        watermark_cancel(mark, &part->waiter); /* of an earlier look */
         if (watermark_wait(mark, &part->waiter, need, part->leader_epoch)) {
             all = false;
         } else if (atomic_load_explicit(&mark->epoch, memory_order_acquire) != part->leader_epoch) {
@@ -387,9 +384,9 @@ enum outcome handle_produce(struct request *request)
         if (!produce_prepare(request))
             return request_refuse(request, "out of memory");
         struct produce_work *work = request->work;
-        if (work->acks == -1 && timeout_ms >= 0)
-            request_set_deadline(request,
-                                 request->home->loop.now_ns + (int64_t)timeout_ms * 1000000);
+        if (work->acks == -1)
+            request_set_deadline(request, request->home->loop.now_ns +
+                                              (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS);
     }
     struct produce_work *work = request->work;
     if (work->stage == PRODUCE_VALIDATE) {
