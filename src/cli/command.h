@@ -8,6 +8,7 @@ enum exit_code {
     EXIT_USAGE = 2,  /* the command line or the configuration is wrong */
 };
 
+int dump_log_main(int argc, char **argv);
 int server_main(int argc, char **argv);
 
 #endif

@@ -8,6 +8,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *about;
 } commands[] = {
+    {"dump-log", dump_log_main, "read and verify the files of a log directory"},
     {"server", server_main, "run a node: broker and controller"},
 };
 

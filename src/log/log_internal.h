@@ -15,10 +15,10 @@
 #include "log/names.h"
 #include "log/producers.h"
 #include "log/scan.h"
+#include "log/txn_index.h"
 
 #define SEGMENT_OWN_FILES 4 /* .log, .index, .timeindex, .txnindex: the first of segment_file */
 #define FILE_BIT(kind) (1u << (kind))
-#define TXN_ENTRY_SIZE 34
 
 struct segment {
     int64_t base_offset;
@@ -204,16 +204,5 @@ int log_load_snapshot(struct log *log, int64_t offset);
 
 /* log_append.c */
 int log_roll(struct log *log, int64_t new_base);
-
-/* txn_index.c */
-struct aborted_entry {
-    int64_t producer_id;
-    int64_t first_offset;
-    int64_t last_offset;
-    int64_t last_stable_offset;
-};
-void txn_entry_encode(const struct aborted_entry *entry, uint8_t out[TXN_ENTRY_SIZE]);
-/* 0, or -EBADMSG for another version. */
-int txn_entry_decode(const uint8_t in[TXN_ENTRY_SIZE], struct aborted_entry *ret_entry);
 
 #endif

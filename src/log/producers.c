@@ -178,8 +178,7 @@ static void producer_add_batch(struct producer *producer, struct producer_batch 
     producer->batch_count++;
 }
 
-/* The sequence of a batch's first record, from that of its last: wraps downwards. */
-static int32_t first_sequence(const struct producer_batch *batch)
+int32_t producer_batch_first_sequence(const struct producer_batch *batch)
 {
     int64_t first = (int64_t)batch->last_sequence - batch->offset_delta;
     return (int32_t)(first >= 0 ? first : first + INT32_MAX + INT64_C(1));
@@ -192,7 +191,7 @@ static bool find_duplicate(const struct producer *producer, const struct batch *
         return false;
     for (int i = 0; i < producer->batch_count; i++) {
         const struct producer_batch *known = producer_batch_at(producer, i);
-        if (first_sequence(known) != batch->base_sequence ||
+        if (producer_batch_first_sequence(known) != batch->base_sequence ||
             known->last_sequence != batch_last_sequence(batch))
             continue;
         *ret_original = *known;

@@ -66,6 +66,7 @@ struct producer *producers_find(const struct producers *producers, int64_t id);
 /* The newest batch's last sequence, last offset and delta; -1, -1 and 0 when there is none. */
 int32_t producer_last_sequence(const struct producer *producer);
 int64_t producer_last_offset(const struct producer *producer);
+int32_t producer_batch_first_sequence(const struct producer_batch *batch); /* wraps downwards */
 
 /* Add a producer as it stands, with its open transaction; false when its id or the transaction's
  * offset is there already. Needs producers_reserve. */

@@ -24,9 +24,9 @@ struct scan {
     int32_t last_size; /* of the batch before */
 };
 
-#define SCAN_SMALL_BYTES 4096             /* for looking up one place */
-#define SCAN_LARGE_BYTES (256 * 1024)     /* for reading everything */
-#define SCAN_BODY_MAX_BYTES (1024 * 1024) /* a batch that scan_body brings to memory */
+#define SCAN_SMALL_BYTES 4096                   /* for looking up one place */
+#define SCAN_LARGE_BYTES (256 * 1024)           /* for reading everything */
+#define SCAN_BODY_MAX_BYTES (512 * 1024 * 1024) /* a batch that scan_body brings to memory */
 
 /* Look at headers only, in the caller's buffer. */
 void scan_init(struct scan *scan, struct env *env, int file, int64_t position, int64_t end,

@@ -1,5 +1,3 @@
-/* The .txnindex file: aborted transactions of a segment in the order of their markers, 34 bytes
- * each: int16 version = 0, int64 producer_id, first_offset, last_offset, last_stable_offset. */
 #include <errno.h>
 
 #include "log/log_internal.h"
