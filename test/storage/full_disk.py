@@ -13,7 +13,7 @@ import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition  # noqa: E402
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition  # noqa: E402
 
 from lib.ledger import Ledger  # noqa: E402
 from lib.load import Load, create_topic, read_back  # noqa: E402
@@ -22,6 +22,8 @@ from lib.target import Target, TargetError  # noqa: E402
 TOPIC = "ledger"
 IMAGE_MIB = 64
 STALL_S = 30
+# Errors after which Kafka's producers try again.
+RETRIABLE = {KafkaError.KAFKA_STORAGE_ERROR, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.REQUEST_TIMED_OUT}
 
 
 def mount_image(folder):
@@ -105,7 +107,7 @@ def main():
         error = refusal(target.address)
         if error is None:
             problems.append("a record was taken on a full disk")
-        elif not error.retriable():
+        elif error.code() not in RETRIABLE:
             problems.append(f"refused for good: {error}")
         if not read_some(target.address):
             problems.append("readers were not served")
