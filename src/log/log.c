@@ -227,8 +227,12 @@ int log_remove_snapshot(struct log *log, int64_t offset)
 {
     char path[LOG_PATH_MAX];
     int err = segment_path(path, log->dir, offset, SEGMENT_SNAPSHOT, "");
-    if (err == 0)
+    if (err == 0) {
+        /* A small file, whose pages are gone in no time: a loop may do that. */
+        bool before = env_allow_blocking(log->env, true);
         err = env_unlink(log->env, path);
+        env_allow_blocking(log->env, before);
+    }
     return err == -ENOENT ? 0 : err;
 }
 

@@ -435,8 +435,10 @@ void sim_destroy(struct sim *sim)
         struct sim_node *node = sim->nodes[i];
         node_crash(node, SIM_KILL); /* also of a dead one: the test may have opened files there */
         sim_disk_fault(node, SIM_DISK_READ, NULL, 0, 0, 0);
-        sim_disk_destroy(node->disk);
     }
+    /* Connections of all nodes may still hold files that were sent to them. */
+    for (int i = 0; i < sim->node_count; i++)
+        sim_disk_destroy(sim->nodes[i]->disk);
     sim_net_close(sim);
     sim_stacks_free(sim);
     heap_close(&sim->events);

@@ -36,11 +36,12 @@ struct user {
     struct history_writer writer;
     struct slot slots[SLOTS];
     struct loop_timer pace; /* the next batch */
+    char text[RECORD_BYTES_MAX];
 
     struct client_request create;
     struct create_topics_request create_message;
     struct create_topics_request_creatable_topic create_topic;
-    struct create_topics_request_creatable_topic_config create_configs[2];
+    struct create_topics_request_creatable_topic_config create_configs[1];
     struct loop_timer create_again;
 
     struct partition_fetch fetch;
@@ -80,17 +81,18 @@ static void build_batch(struct slot *slot)
 {
     struct user *user = slot->user;
     struct batch_builder builder;
-    static char text[RECORD_BYTES_MAX];
+    char *text = user->text; /* no other user's: an env call may let others run */
+    int64_t now_ms = env_wall_ms(user->loop.env);
     batch_builder_init(&builder, 0);
     for (int i = 0; i < slot->count; i++) {
         int32_t value = history_give(&user->writer, slot->batch.partition);
         if (i == 0)
             slot->first_value = value;
-        int size = snprintf(text, sizeof text, "%d ", value);
+        int size = snprintf(text, RECORD_BYTES_MAX, "%d ", value);
         int padding = user->plan->big_records && dice(user, 12) == 0 ? (int)dice(user, BIG_BYTES)
                                                                      : (int)dice(user, 60);
         memset(text + size, 'x', (size_t)padding);
-        batch_builder_add(&builder, env_wall_ms(user->loop.env), (struct bytes){0},
+        batch_builder_add(&builder, now_ms, (struct bytes){0},
                           (struct bytes){(const uint8_t *)text, size + padding}, NULL, 0);
     }
     must(batch_builder_finish(&builder) == 0);
@@ -287,7 +289,9 @@ static void begin(struct user *user)
     struct producer_settings settings;
     producer_settings_init(&settings);
     settings.delivery_timeout_ns = 0;
-    settings.inflight_max = 1 + (int32_t)dice(user, PRODUCER_INFLIGHT_MAX);
+    settings.inflight_max = user->plan->inflight_max
+                                ? user->plan->inflight_max
+                                : 1 + (int32_t)dice(user, PRODUCER_INFLIGHT_MAX);
     must(producer_create(user->writing, &settings, &user->producer) == 0);
     history_writer_begin(user->plan->history, &user->writer);
     write_more(user);
@@ -303,13 +307,10 @@ static void ask_to_create(struct user *user)
     topic->num_partitions = HISTORY_PARTITIONS;
     topic->replication_factor = 1;
     topic->configs.items = user->create_configs;
-    topic->configs.count = user->plan->flush_after ? 2 : 1;
+    topic->configs.count = 1;
     create_topics_request_creatable_topic_config_init(&user->create_configs[0]);
-    create_topics_request_creatable_topic_config_init(&user->create_configs[1]);
     user->create_configs[0].name = STR("segment.bytes");
     user->create_configs[0].value = STR("1048576");
-    user->create_configs[1].name = STR("flush.messages");
-    user->create_configs[1].value = str_of(user->plan->flush_after);
     user->create_message.topics.items = topic;
     user->create_message.topics.count = 1;
     user->create_message.timeout_ms = 5000;

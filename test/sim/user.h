@@ -13,12 +13,12 @@ struct user_plan {
     const char *bootstrap; /* "host:port" */
     const char *topic;
     bool audit;
-    bool big_records;        /* some records of tens of kilobytes, so that segments roll */
-    const char *flush_after; /* flush.messages of the topic; NULL: the default */
-    int32_t values_max;      /* give no more when the history has so many */
-    bool stop;               /* give no more */
-    int outstanding;         /* batches given and not done, in this life */
-    bool audited;            /* the audit is over */
+    bool big_records;     /* some records of tens of kilobytes, so that segments roll */
+    int32_t inflight_max; /* batches under way per partition; 0: by chance */
+    int32_t values_max;   /* give no more when the history has so many */
+    bool stop;            /* give no more */
+    int outstanding;      /* batches given and not done, in this life */
+    bool audited;         /* the audit is over */
 };
 
 /* For sim_start, with a plan as the context. */
