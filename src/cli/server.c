@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "os/linux_env.h"
 #include "server/broker.h"
-#include "server/status.h"
+#include "cli/status.h"
 
 #define CONFIG_FILE_MAX_BYTES (1024 * 1024)
 

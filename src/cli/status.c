@@ -1,4 +1,4 @@
-#include "server/status.h"
+#include "cli/status.h"
 
 static void sum(struct broker *broker, struct status_line *ret_line, int64_t *ret_connections)
 {

@@ -1,6 +1,6 @@
 /* The live line of `jackdaw server --status`: what went through in the last interval. */
-#ifndef JACKDAW_SERVER_STATUS_H
-#define JACKDAW_SERVER_STATUS_H
+#ifndef JACKDAW_CLI_STATUS_H
+#define JACKDAW_CLI_STATUS_H
 
 #include <stdio.h>
 
