@@ -169,6 +169,7 @@ static void activate(struct controller *controller, int32_t epoch)
     controller->phase = CONTROLLER_ACTIVE;
     controller->epoch = epoch;
     controller->head_void = true;
+    controller->void_error = KAFKA_NOT_CONTROLLER;
     int err = propose_first_records(controller);
     if (!err)
         err = begin_sessions(controller);

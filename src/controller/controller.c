@@ -297,10 +297,10 @@ static void idle_fire(struct loop *loop, struct loop_timer *timer)
         no_op_record_init(&record);
         decision_begin(controller, &decision, NULL);
         decision_add(&decision, METADATA_NO_OP_RECORD, 0, &record);
-        if (!decision.error)
-            controller_propose(controller, &decision, NULL, NULL);
+        if (decision.error || controller_propose(controller, &decision, NULL, NULL))
+            controller->last_proposal_ns = loop->now_ns; /* try again after as long */
     }
-    loop_timer_set(loop, timer, loop->now_ns + idle_ns);
+    loop_timer_set(loop, timer, controller->last_proposal_ns + idle_ns);
 }
 
 /* Life. */

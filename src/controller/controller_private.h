@@ -48,6 +48,7 @@ struct controller {
     struct image_builder head;
     int64_t head_offset; /* of the last record proposed, or else of what is committed */
     bool head_void;      /* a proposal failed: the head is to be made anew */
+    int void_error;      /* why */
     struct loop_task renew_head;
     bool renew_queued;
     struct loop_timer abort_timer;

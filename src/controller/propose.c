@@ -86,11 +86,25 @@ static const struct image *committed_image(const struct controller *controller)
                                   : image_builder_peek(&loader->builder);
 }
 
+/* Works without records of their own looked at a head that never came true: what they would say is
+ * not so. */
+static void fail_onlookers(struct controller *controller)
+{
+    list_for_each_safe (link, &controller->works) {
+        struct work *work = container_of(link, struct work, link);
+        if (work->proposals > 0 || work->last_offset <= controller->loader.offset)
+            continue;
+        work->result = controller->void_error;
+        work_finish(controller, work);
+    }
+}
+
 static void head_renew(struct controller *controller)
 {
     if (!controller->head_void)
         return;
     controller->head_void = false;
+    fail_onlookers(controller);
     controller->abort_needed = controller->loader.in_transaction;
     image_builder_reset(&controller->head, committed_image(controller));
     controller->head_offset = controller->loader.offset;
@@ -133,9 +147,10 @@ static void queue_renewal(struct controller *controller)
     loop_defer(controller->params.loop, &controller->renew_head);
 }
 
-static void head_void(struct controller *controller)
+static void head_void(struct controller *controller, int error)
 {
     controller->head_void = true;
+    controller->void_error = error;
     queue_renewal(controller);
 }
 
@@ -178,7 +193,7 @@ static void flight_done(struct quorum *quorum, struct quorum_proposal *proposal,
     work->proposals--;
     if (!result)
         return;
-    head_void(controller);
+    head_void(controller, result);
     if (!work->result)
         work->result = result;
     if (work->proposals == 0)
