@@ -551,8 +551,10 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     broker->files = file_cache_create(env, (uint32_t)config->settings.open_files_max);
     if (err == 0 && !broker->files)
         err = -ENOMEM;
+    uint64_t seed;
+    env_random(env, &seed, sizeof seed);
     if (err == 0 && !(broker->sessions = fetch_sessions_create(
-                          config->settings.max_incremental_fetch_session_cache_slots)))
+                          config->settings.max_incremental_fetch_session_cache_slots, seed)))
         err = -ENOMEM;
     if (err != 0) {
         broker->static_config = NULL; /* still the caller's */

@@ -1,31 +1,39 @@
 #include "server/fetch_session.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "base/map.h"
 
 #define BUCKETS_FIRST 16
 
 struct fetch_sessions {
     pthread_mutex_t lock;
     struct list by_use;
-    int32_t count, max;
+    struct map by_id; /* to struct fetch_session * */
+    int32_t max;
+    uint64_t seed;
+    _Atomic int64_t partition_count; /* of all sessions, borrowed ones too */
 };
 
-struct fetch_sessions *fetch_sessions_create(int32_t max_sessions)
+struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, uint64_t seed)
 {
     struct fetch_sessions *sessions = calloc(1, sizeof *sessions);
     if (!sessions)
         return NULL;
     pthread_mutex_init(&sessions->lock, NULL);
     list_init(&sessions->by_use);
+    map_init(&sessions->by_id, MAP_U64, sizeof(struct fetch_session *), seed);
     sessions->max = max_sessions;
+    sessions->seed = seed;
     return sessions;
 }
 
-static void partition_free(struct fetch_partition *partition)
+static void partition_free(struct fetch_session *session, struct fetch_partition *partition)
 {
+    atomic_fetch_sub_explicit(&session->cache->partition_count, 1, memory_order_relaxed);
     free((char *)(uintptr_t)partition->topic.data);
     free(partition);
 }
@@ -33,7 +41,7 @@ static void partition_free(struct fetch_partition *partition)
 static void session_free(struct fetch_session *session)
 {
     for (struct list *link; (link = list_pop(&session->partitions));)
-        partition_free(container_of(link, struct fetch_partition, link));
+        partition_free(session, container_of(link, struct fetch_partition, link));
     free(session->buckets);
     free(session);
 }
@@ -44,6 +52,7 @@ void fetch_sessions_destroy(struct fetch_sessions *sessions)
         return;
     for (struct list *link; (link = list_pop(&sessions->by_use));)
         session_free(container_of(link, struct fetch_session, link));
+    map_close(&sessions->by_id);
     pthread_mutex_destroy(&sessions->lock);
     free(sessions);
 }
@@ -51,19 +60,15 @@ void fetch_sessions_destroy(struct fetch_sessions *sessions)
 /* lock held */
 static struct fetch_session *session_of(struct fetch_sessions *sessions, int32_t id)
 {
-    list_for_each (pos, &sessions->by_use) {
-        struct fetch_session *session = container_of(pos, struct fetch_session, link);
-        if (session->id == id)
-            return session;
-    }
-    return NULL;
+    struct fetch_session **at = map_find(&sessions->by_id, (uint32_t)id);
+    return at ? *at : NULL;
 }
 
 /* lock held */
 static void session_drop(struct fetch_sessions *sessions, struct fetch_session *session)
 {
     list_remove(&session->link);
-    sessions->count--;
+    map_remove(&sessions->by_id, (uint32_t)session->id, NULL);
     if (session->busy)
         session->doomed = true;
     else
@@ -73,7 +78,7 @@ static void session_drop(struct fetch_sessions *sessions, struct fetch_session *
 /* lock held: make room by ending the least recently used session that was idle for long. */
 static bool make_room(struct fetch_sessions *sessions, int64_t now_ns)
 {
-    if (sessions->count < sessions->max)
+    if ((int32_t)map_count(&sessions->by_id) < sessions->max)
         return true;
     if (list_empty(&sessions->by_use))
         return false;
@@ -89,22 +94,26 @@ struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, uint
 {
     struct fetch_session *session = calloc(1, sizeof *session);
     struct fetch_partition **buckets = calloc(BUCKETS_FIRST, sizeof *buckets);
+    struct fetch_session **place;
+    int32_t id = (int32_t)(random & INT32_MAX);
     pthread_mutex_lock(&sessions->lock);
-    bool room = session && buckets && make_room(sessions, now_ns);
+    while (id == 0 || session_of(sessions, id))
+        id = id == INT32_MAX ? 1 : id + 1;
+    bool room = session && buckets && make_room(sessions, now_ns) &&
+                map_put(&sessions->by_id, (uint32_t)id, &place) > 0;
     if (room) {
-        int32_t id = (int32_t)(random & 0x7fffffff);
-        while (id == 0 || session_of(sessions, id))
-            id = (id + 1) & 0x7fffffff;
-        *session = (struct fetch_session){.id = id,
+        *place = session;
+        *session = (struct fetch_session){.cache = sessions,
+                                          .id = id,
                                           .epoch = 1,
                                           .uses_topic_ids = uses_topic_ids,
                                           .busy = true,
                                           .used_ns = now_ns,
+                                          .seed = sessions->seed,
                                           .bucket_mask = BUCKETS_FIRST - 1,
                                           .buckets = buckets};
         list_init(&session->partitions);
         list_push_back(&sessions->by_use, &session->link);
-        sessions->count++;
     }
     pthread_mutex_unlock(&sessions->lock);
     if (room)
@@ -160,7 +169,7 @@ void fetch_session_remove(struct fetch_sessions *sessions, int32_t id)
 int32_t fetch_sessions_count(struct fetch_sessions *sessions)
 {
     pthread_mutex_lock(&sessions->lock);
-    int32_t count = sessions->count;
+    int32_t count = (int32_t)map_count(&sessions->by_id);
     pthread_mutex_unlock(&sessions->lock);
     return count;
 }
@@ -168,13 +177,10 @@ int32_t fetch_sessions_count(struct fetch_sessions *sessions)
 static uint32_t partition_hash(const struct fetch_session *session, struct uuid topic_id,
                                struct str topic, int32_t index)
 {
-    uint64_t h = 14695981039346656037u;
-    const uint8_t *at = session->uses_topic_ids ? topic_id.bytes : (const uint8_t *)topic.data;
-    int32_t size = session->uses_topic_ids ? (int32_t)sizeof topic_id.bytes : topic.size;
-    for (int32_t i = 0; i < size; i++)
-        h = (h ^ at[i]) * 1099511628211u;
-    h = (h ^ (uint32_t)index) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(h >> 32);
+    uint64_t h = session->uses_topic_ids
+                     ? hash_bytes(topic_id.bytes, sizeof topic_id.bytes, session->seed)
+                     : hash_bytes(topic.data, (size_t)topic.size, session->seed);
+    return (uint32_t)hash_u64(h ^ (uint32_t)index, session->seed);
 }
 
 struct fetch_partition *fetch_session_find(struct fetch_session *session, struct uuid topic_id,
@@ -212,7 +218,9 @@ static void buckets_grow(struct fetch_session *session)
 struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
                                           struct str topic, int32_t index)
 {
-    if (session->partition_count >= FETCH_SESSION_PARTITIONS_MAX)
+    if (session->partition_count >= FETCH_SESSION_PARTITIONS_MAX ||
+        atomic_load_explicit(&session->cache->partition_count, memory_order_relaxed) >=
+            FETCH_SESSIONS_PARTITIONS_MAX)
         return NULL;
     struct fetch_partition *partition = calloc(1, sizeof *partition);
     char *name = topic.data ? malloc((size_t)topic.size + 1) : NULL;
@@ -233,6 +241,7 @@ struct fetch_partition *fetch_session_add(struct fetch_session *session, struct 
                                           .told_log_start = -1};
     list_push_back(&session->partitions, &partition->link);
     session->partition_count++;
+    atomic_fetch_add_explicit(&session->cache->partition_count, 1, memory_order_relaxed);
     uint32_t h = partition_hash(session, topic_id, topic, index) & session->bucket_mask;
     partition->next = session->buckets[h];
     session->buckets[h] = partition;
@@ -250,5 +259,5 @@ void fetch_session_forget(struct fetch_session *session, struct fetch_partition 
     *at = partition->next;
     list_remove(&partition->link);
     session->partition_count--;
-    partition_free(partition);
+    partition_free(session, partition);
 }

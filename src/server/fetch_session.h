@@ -11,9 +11,10 @@
 #include "log/log.h"
 
 enum {
-    FETCH_SESSION_FINAL_EPOCH = -1,  /* no session, or its end */
-    FETCH_SESSION_INITIAL_EPOCH = 0, /* make one */
-    FETCH_SESSION_PARTITIONS_MAX = 100000,
+    FETCH_SESSION_FINAL_EPOCH = -1,          /* no session, or its end */
+    FETCH_SESSION_INITIAL_EPOCH = 0,         /* make one */
+    FETCH_SESSION_PARTITIONS_MAX = 100000,   /* of one */
+    FETCH_SESSIONS_PARTITIONS_MAX = 1000000, /* of all */
 };
 
 #define FETCH_SESSION_EVICTION_NS (120 * INT64_C(1000000000)) /* Kafka's two minutes */
@@ -36,6 +37,7 @@ struct fetch_partition {
 };
 
 struct fetch_session {
+    struct fetch_sessions *cache;
     int32_t id;
     int32_t epoch; /* of the request that is expected next */
     bool uses_topic_ids;
@@ -45,11 +47,13 @@ struct fetch_session {
     struct list link; /* in the cache, least recently used first */
     struct list partitions;
     int32_t partition_count;
+    uint64_t seed;
     uint32_t bucket_mask;
     struct fetch_partition **buckets;
 };
 
-struct fetch_sessions *fetch_sessions_create(int32_t max_sessions);
+/* `seed` from env_random: clients choose what is hashed. */
+struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, uint64_t seed);
 void fetch_sessions_destroy(struct fetch_sessions *sessions); /* NULL is accepted */
 
 /* A new empty session, borrowed; NULL when the cache is full of sessions in use. `random` gives its
@@ -70,7 +74,7 @@ int32_t fetch_sessions_count(struct fetch_sessions *sessions);
 /* Partitions of a borrowed session. Found by id when the session uses ids, else by name. */
 struct fetch_partition *fetch_session_find(struct fetch_session *session, struct uuid topic_id,
                                            struct str topic, int32_t index);
-/* NULL when memory runs out or FETCH_SESSION_PARTITIONS_MAX is reached. */
+/* NULL when memory runs out or one of the limits is reached. */
 struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
                                           struct str topic, int32_t index);
 void fetch_session_forget(struct fetch_session *session, struct fetch_partition *partition);
