@@ -9,6 +9,7 @@
 #include "server/api_table.h"
 #include "server/fetch_hints.h"
 #include "server/fetch_session.h"
+#include "server/handlers/topic_fields.h"
 
 struct fetch_part {
     struct request *request;
@@ -205,6 +206,15 @@ static int fetch_open_session(struct request *request, struct fetch_work *work)
                                  now_ns, &work->session);
 }
 
+/* It cannot hold what it would have to: a client goes on without one, or begins anew. */
+static void session_give_up(struct request *request, struct fetch_work *work)
+{
+    struct fetch_sessions *sessions = request_broker(request)->sessions;
+    fetch_session_remove(sessions, work->session->id);
+    fetch_session_release(sessions, work->session);
+    work->session = NULL;
+}
+
 static int fetch_prepare(struct request *request)
 {
     const struct fetch_request *body = request->body;
@@ -217,12 +227,13 @@ static int fetch_prepare(struct request *request)
     int err = fetch_open_session(request, work);
     if (err != 0)
         return err;
-    if (work->session) {
-        if (!session_update(work, body) || !parts_from_session(request, work))
-            return -ENOMEM;
-    } else if (!parts_from_request(request, work)) {
-        return -ENOMEM;
+    if (work->session && !session_update(work, body)) {
+        session_give_up(request, work);
+        if (work->incremental)
+            return KAFKA_FETCH_SESSION_ID_NOT_FOUND;
     }
+    if (!(work->session ? parts_from_session(request, work) : parts_from_request(request, work)))
+        return -ENOMEM;
     for (int32_t i = 0; i < work->part_count; i++)
         part_find(request, &work->parts[i]);
     return 0;
@@ -253,16 +264,40 @@ static void part_check(struct fetch_part *part)
         part->error = KAFKA_OFFSET_OUT_OF_RANGE;
 }
 
-/* How many bytes can be read now; INT64_MAX when it takes an index to know and there is much. */
-static int64_t part_available(const struct fetch_part *part, enum isolation isolation)
+/* How many bytes can be read now; INT64_MAX when they are in more than one segment, or when it
+ * would take the device to know. */
+static int64_t part_available(struct fetch_part *part, enum isolation isolation, bool exact)
 {
     struct log_position bound = partition_bound(part->partition, isolation);
     if (bound.offset <= part->fetch_offset)
         return 0;
+    if (exact && (part->hint.segment_base < 0 || part->hint.offset != part->fetch_offset))
+        (void)log_locate(part->partition->log, part->fetch_offset, false, &part->hint);
     if (part->hint.segment_base >= 0 && part->hint.offset == part->fetch_offset &&
         part->hint.segment_base == bound.segment_base && bound.position > part->hint.position)
         return bound.position - part->hint.position;
     return INT64_MAX;
+}
+
+static int32_t most_bytes(struct request *request)
+{
+    const struct fetch_request *body = request->body;
+    int32_t limit = broker_settings_now(request_broker(request))->fetch_max_bytes;
+    return body->max_bytes < limit ? body->max_bytes : limit;
+}
+
+/* Never wait for more than may be returned. */
+static int32_t least_bytes(struct request *request)
+{
+    const struct fetch_request *body = request->body;
+    int32_t most = most_bytes(request);
+    return body->min_bytes < most ? body->min_bytes : most;
+}
+
+/* Not in the image: the client will learn so from the metadata. */
+static bool part_is_unknown(const struct fetch_part *part)
+{
+    return !part->partition && part->error != KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 
 /* True when it is time to answer: an error, enough bytes, or the deadline. */
@@ -271,21 +306,26 @@ static bool fetch_satisfied(struct request *request, struct fetch_work *work)
     const struct fetch_request *body = request->body;
     if (work->part_count == 0)
         return true;
-    int64_t bytes = 0;
+    int64_t bytes = 0, least = least_bytes(request);
+    int32_t unknown = 0;
     bool now = body->max_wait_ms <= 0 || body->min_bytes <= 0 || request->timed_out;
     for (int32_t i = 0; i < work->part_count; i++) {
         struct fetch_part *part = &work->parts[i];
+        if (part_is_unknown(part)) { /* no reason to hurry the others */
+            unknown++;
+            continue;
+        }
         part_check(part);
         if (part->error != 0 || part->diverging_epoch >= 0) {
             now = true;
             continue;
         }
-        int64_t available = part_available(part, work->isolation);
+        int64_t available = part_available(part, work->isolation, least > 1);
         if (available > part->max_bytes)
             available = part->max_bytes;
         bytes += available;
     }
-    return now || bytes >= body->min_bytes;
+    return now || bytes >= least || unknown == work->part_count;
 }
 
 /* Wait on every mark for one record more than there is now. False: one of them moved meanwhile,
@@ -422,6 +462,41 @@ static bool part_aborted(struct request *request, const struct fetch_part *part,
     return true;
 }
 
+/* KIP-951: tell who leads, so that the client need not ask. */
+static void part_leader_hint(struct request *request, const struct fetch_part *part,
+                             struct leader_nodes *nodes, struct fetch_response_partition_data *ret)
+{
+    if (request->version < 16 ||
+        (part->error != KAFKA_NOT_LEADER_OR_FOLLOWER && part->error != KAFKA_FENCED_LEADER_EPOCH))
+        return;
+    const struct partition_image *partition =
+        image_partition(request_image(request), part->topic_id, part->index);
+    if (!partition)
+        return;
+    ret->current_leader.leader_id = partition->leader;
+    ret->current_leader.leader_epoch = partition->leader_epoch;
+    leader_nodes_add(nodes, request, partition->leader);
+}
+
+static bool fill_nodes(struct request *request, const struct leader_nodes *nodes,
+                       struct fetch_response *response)
+{
+    response->node_endpoints.items =
+        fetch_response_node_endpoint_array(&request->arena, nodes->count);
+    if (!response->node_endpoints.items)
+        return false;
+    for (int32_t i = 0; i < nodes->count; i++) {
+        struct fetch_response_node_endpoint *node =
+            &response->node_endpoints.items[response->node_endpoints.count];
+        if (!request_endpoint(request, nodes->items[i], &node->host, &node->port))
+            continue;
+        node->node_id = nodes->items[i]->id;
+        node->rack = nodes->items[i]->rack;
+        response->node_endpoints.count++;
+    }
+    return true;
+}
+
 static bool part_response(struct request *request, struct fetch_part *part,
                           const struct fetch_work *work, struct fetch_response_partition_data *ret)
 {
@@ -436,14 +511,6 @@ static bool part_response(struct request *request, struct fetch_part *part,
     if (part->diverging_epoch >= 0) {
         ret->diverging_epoch.epoch = part->diverging_epoch;
         ret->diverging_epoch.end_offset = part->diverging_end;
-    }
-    if (part->error == KAFKA_NOT_LEADER_OR_FOLLOWER || part->error == KAFKA_FENCED_LEADER_EPOCH) {
-        const struct partition_image *partition =
-            image_partition(request_image(request), part->topic_id, part->index);
-        if (partition) {
-            ret->current_leader.leader_id = partition->leader;
-            ret->current_leader.leader_epoch = partition->leader_epoch;
-        }
     }
     if (work->isolation == READ_COMMITTED && part->error == 0 && !part_aborted(request, part, ret))
         return false;
@@ -519,6 +586,7 @@ static bool fetch_fill(struct request *request, struct fetch_work *work,
     if (!parts || !response->responses.items)
         return false;
     const struct fetch_part *previous = NULL;
+    struct leader_nodes nodes = {0};
     int32_t at = 0;
     for (int32_t i = 0; i < work->part_count; i++) {
         struct fetch_part *part = &work->parts[i];
@@ -537,11 +605,12 @@ static bool fetch_fill(struct request *request, struct fetch_work *work,
         }
         previous = part;
         part_told(part, work->session);
+        part_leader_hint(request, part, &nodes, &parts[at]);
         if (!part_response(request, part, work, &parts[at++]))
             return false;
         topic->partitions.count++;
     }
-    return true;
+    return fill_nodes(request, &nodes, response);
 }
 
 static enum outcome fetch_answer(struct request *request, struct fetch_work *work)
@@ -581,8 +650,7 @@ enum outcome handle_fetch(struct request *request)
             if (fetch_register(work) && !fetch_satisfied(request, work))
                 return PARKED;
         fetch_cancel(work);
-        int32_t limit = broker_settings_now(request_broker(request))->fetch_max_bytes;
-        work->room.bytes_left = body->max_bytes < limit ? body->max_bytes : limit;
+        work->room.bytes_left = most_bytes(request);
         work->room.nothing_yet = true;
         work->answering = true;
     }

@@ -8,6 +8,7 @@
 
 #include "base/errors.h"
 #include "server/api_table.h"
+#include "server/handlers/topic_fields.h"
 
 #define NS_PER_MS INT64_C(1000000)
 
@@ -327,6 +328,7 @@ static bool part_response(struct request *request, const struct produce_part *pa
 
 /* KIP-951: tell who leads, so that the client need not ask. */
 static void part_leader_hint(struct request *request, const struct produce_part *part,
+                             struct leader_nodes *nodes,
                              struct produce_response_partition_produce_response *ret)
 {
     if (part->error != KAFKA_NOT_LEADER_OR_FOLLOWER || request->version < 10)
@@ -337,6 +339,26 @@ static void part_leader_hint(struct request *request, const struct produce_part 
         return;
     ret->current_leader.leader_id = partition->leader;
     ret->current_leader.leader_epoch = partition->leader_epoch;
+    leader_nodes_add(nodes, request, partition->leader);
+}
+
+static bool fill_nodes(struct request *request, const struct leader_nodes *nodes,
+                       struct produce_response *response)
+{
+    response->node_endpoints.items =
+        produce_response_node_endpoint_array(&request->arena, nodes->count);
+    if (!response->node_endpoints.items)
+        return false;
+    for (int32_t i = 0; i < nodes->count; i++) {
+        struct produce_response_node_endpoint *node =
+            &response->node_endpoints.items[response->node_endpoints.count];
+        if (!request_endpoint(request, nodes->items[i], &node->host, &node->port))
+            continue;
+        node->node_id = nodes->items[i]->id;
+        node->rack = nodes->items[i]->rack;
+        response->node_endpoints.count++;
+    }
+    return true;
 }
 
 static enum outcome produce_answer(struct request *request, struct produce_work *work)
@@ -348,6 +370,7 @@ static enum outcome produce_answer(struct request *request, struct produce_work 
         return failed ? request_refuse(request, "acks=0 produce failed")
                       : request_answer_nothing(request);
     struct produce_response response;
+    struct leader_nodes nodes = {0};
     produce_response_init(&response);
     response.responses.items =
         produce_response_topic_produce_response_array(&request->arena, work->part_count);
@@ -369,9 +392,11 @@ static enum outcome produce_answer(struct request *request, struct produce_work 
         }
         if (!part_response(request, part, &parts[i]))
             return request_refuse(request, "out of memory");
-        part_leader_hint(request, part, &parts[i]);
+        part_leader_hint(request, part, &nodes, &parts[i]);
         topic->partition_responses.count++;
     }
+    if (!fill_nodes(request, &nodes, &response))
+        return request_refuse(request, "out of memory");
     return request_answer(request, &response);
 }
 

@@ -12,6 +12,28 @@ struct int32_array offline_replicas(struct request *request, const struct image 
     return offline;
 }
 
+void leader_nodes_add(struct leader_nodes *nodes, struct request *request, int32_t leader_id)
+{
+    const struct broker_image *broker = image_broker(request_image(request), leader_id);
+    for (int32_t i = 0; i < nodes->count; i++)
+        if (nodes->items[i]->id == leader_id)
+            return;
+    if (!broker || broker->fenced)
+        return;
+    if (nodes->count == nodes->capacity) {
+        int32_t capacity = nodes->capacity ? nodes->capacity * 2 : 4;
+        const struct broker_image **grown =
+            arena_array(&request->arena, (size_t)capacity, sizeof *grown);
+        if (!grown)
+            return;
+        if (nodes->count)
+            memcpy(grown, nodes->items, (size_t)nodes->count * sizeof *grown);
+        nodes->items = grown;
+        nodes->capacity = capacity;
+    }
+    nodes->items[nodes->count++] = broker;
+}
+
 bool topic_is_internal(struct str name)
 {
     return str_equal(name, STR("__consumer_offsets")) ||

@@ -21,4 +21,14 @@ struct int32_array offline_replicas(struct request *request, const struct image 
 
 bool topic_is_internal(struct str name);
 
+/* KIP-951: brokers that an answer names as current leaders, to be told with their addresses. */
+struct leader_nodes {
+    const struct broker_image **items;
+    int32_t count, capacity;
+};
+
+/* Note that the answer names this leader; who is not known or not alive is left out, as is one that
+ * memory ran out for: the client asks for metadata then. */
+void leader_nodes_add(struct leader_nodes *nodes, struct request *request, int32_t leader_id);
+
 #endif
