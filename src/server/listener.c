@@ -178,7 +178,11 @@ static int listener_addresses(struct broker *broker, const struct listener_setti
         return -ENAMETOOLONG;
     memcpy(host, setting->host.data, (size_t)setting->host.size);
     host[setting->host.size] = '\0';
-    return broker->env->ops->resolve(broker->env, host, port, ret, max);
+    /* Asking the name service may wait. It is the start: nobody is served yet. */
+    bool before = env_allow_blocking(broker->env, true);
+    int count = broker->env->ops->resolve(broker->env, host, port, ret, max);
+    env_allow_blocking(broker->env, before);
+    return count;
 }
 
 static int listener_open(struct broker *broker, const struct listener_setting *setting,
@@ -246,8 +250,6 @@ void listeners_close(struct broker *broker)
         loop_timer_cancel(loop, &listener->retry);
         loop_sock_remove(loop, &listener->watch);
         broker->env->ops->sock_close(broker->env, listener->watch.sock);
-        if (listener->bound.family == NET_UNIX)
-            env_unlink(broker->env, listener->bound.path);
         listener->open = false;
     }
 }
