@@ -130,6 +130,7 @@ void partition_reset_marks(struct partition *partition)
     watermark_reset(&partition->end, end.offset, epoch);
     watermark_reset(&partition->high_watermark, end.offset, epoch);
     watermark_reset(&partition->last_stable, stable.offset, epoch);
+    watermark_reset(&partition->synced, log_recovery_point(partition->log), epoch);
     pthread_mutex_unlock(&partition->replica_lock);
 }
 
@@ -154,13 +155,26 @@ void partition_sync_settings(struct partition *partition)
     log_set_settings(partition->log, &settings);
 }
 
+/* Messages that the device may not have yet are as many as flush.messages allows, or more. */
+static bool flush_due(const struct partition *partition)
+{
+    int64_t allowed = partition_settings(partition)->flush_messages;
+    return log_end_offset(partition->log) - log_recovery_point(partition->log) >= allowed;
+}
+
 static void flush_run(struct env_job *job)
 {
     struct partition *partition = container_of(job, struct partition, flush);
+    if (atomic_load(&partition->deleted))
+        return;
     int64_t end;
-    int err = atomic_load(&partition->deleted) ? 0 : log_flush(partition->log, &end);
-    if (err < 0)
+    int err = log_flush(partition->log, &end);
+    if (err < 0) {
         partition_dir_fail(partition->set, partition->dir, err, "flush");
+        watermark_reset(&partition->synced, watermark_get(&partition->synced), -1);
+        return;
+    }
+    watermark_advance(&partition->synced, end);
 }
 
 static void flush_finish(struct env_job *job)
@@ -168,19 +182,33 @@ static void flush_finish(struct env_job *job)
     struct partition *partition = container_of(job, struct partition, flush);
     struct partition_set *set = partition->set;
     atomic_store(&partition->flushing, false);
+    /* What was appended while the device was busy found `flushing` set and left it to this. */
+    if (!atomic_load(&partition->deleted) && !atomic_load(&partition->dir->offline) &&
+        flush_due(partition))
+        partition_flush(partition);
     partition_unref(partition);
     atomic_fetch_sub(&set->flush_count, 1); /* last: now the set may close */
 }
 
-/* A closed segment is synced, so that recovery need not read it again. */
-static void flush_later(struct partition *partition)
+void partition_flush(struct partition *partition)
 {
+    struct env *env = partition->set->env;
     if (atomic_exchange(&partition->flushing, true))
-        return; /* the next closed segment takes this one along */
+        return; /* its end looks whether more is due */
     atomic_fetch_add(&partition->set->flush_count, 1);
     partition_ref(partition);
+    atomic_store(&partition->flushed_ms, env_now_ns(env) / 1000000);
     partition->flush = (struct env_job){.run = flush_run, .finish = flush_finish};
-    env_job_submit(partition->set->env, &partition->flush);
+    env_job_submit(env, &partition->flush);
+}
+
+bool partition_must_sync(struct partition *partition, int64_t end_offset)
+{
+    if (partition_settings(partition)->flush_messages == INT64_MAX ||
+        watermark_get(&partition->synced) >= end_offset || !flush_due(partition))
+        return false;
+    partition_flush(partition);
+    return true;
 }
 
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
@@ -207,8 +235,8 @@ int partition_append(struct partition *partition, struct validated *records, int
         if (!atomic_load_explicit(&partition->dir->dirty, memory_order_relaxed))
             atomic_store_explicit(&partition->dir->dirty, true, memory_order_relaxed);
         marks_advance(partition, log_end(partition->log));
-        if (result.rolled)
-            flush_later(partition);
+        if (result.rolled) /* recovery need not read a closed segment again */
+            partition_flush(partition);
     }
     *ret_result = result;
     return 0;
@@ -255,6 +283,7 @@ void partition_destroy(struct partition *partition)
     watermark_close(&partition->end);
     watermark_close(&partition->high_watermark);
     watermark_close(&partition->last_stable);
+    watermark_close(&partition->synced);
     parklock_close(&partition->append_lock);
     pthread_mutex_destroy(&partition->replica_lock);
     free(atomic_load(&partition->settings));

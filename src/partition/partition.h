@@ -52,7 +52,8 @@ struct partition {
     _Atomic int refs;
     struct epoch_entry retired; /* the set's reference, once it is out of the table */
     struct env_job burial;      /* closes the log of a deleted partition */
-    struct env_job flush;       /* syncs the log after a segment was closed */
+    struct env_job flush;       /* syncs the log: a closed segment, or flush.messages */
+    _Atomic int64_t flushed_ms; /* monotonic: when a sync last began */
     _Atomic bool flushing;      /* `flush` is queued or runs, with a reference of its own */
     struct partition_set *set;
     struct partition_dir *dir;
@@ -66,6 +67,7 @@ struct partition {
     struct watermark end;                        /* log end offset */
     struct watermark high_watermark;             /* what readers may see */
     struct watermark last_stable;                /* what read_committed readers may see */
+    struct watermark synced;                     /* known to be on the device (flush.messages) */
     struct published_position high_watermark_at; /* written under replica_lock */
     struct published_position last_stable_at;
     _Atomic(struct partition_settings *) settings; /* read by epoch readers */
@@ -111,6 +113,13 @@ void partition_validate_rules(const struct partition *partition, int64_t now_ms,
  * answers KAFKA_STORAGE_ERROR. Results as log_append, plus NOT_ENOUGH_REPLICAS for acks=all. */
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
                      enum log_origin origin, struct log_append_result *ret_result);
+
+/* Whether flush.messages wants everything below `end_offset` on the device before it is
+ * acknowledged: then wait on `synced`, which a flush under way or begun here will advance. */
+bool partition_must_sync(struct partition *partition, int64_t end_offset);
+
+/* Sync the log on the pool, if it is not being synced already. */
+void partition_flush(struct partition *partition);
 
 /* The end of what a reader of this isolation may see. */
 struct log_position partition_bound(const struct partition *partition, enum isolation isolation);

@@ -135,6 +135,9 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
         .dirs = dirs,
         .dir_count = dir_count,
         .producer_expiration_ms = settings->producer_id_expiration_ms,
+        .flush_interval_ns = settings->log_flush_scheduler_interval_ms < INT64_MAX / NS_PER_MS
+                                 ? settings->log_flush_scheduler_interval_ms * NS_PER_MS
+                                 : 0,
         .checkpoint_interval_ns = settings->log_flush_offset_checkpoint_interval_ms * NS_PER_MS,
         .retention_interval_ns = settings->log_retention_check_interval_ms * NS_PER_MS,
         .retention_first_ns = settings->log_initial_task_delay_ms * NS_PER_MS,

@@ -39,7 +39,8 @@ struct partition_set {
     struct follow_step *steps;     /* home loop: changes to follow, the first is under way */
     struct follow_step *steps_last;
     int64_t checkpoint_interval_ns, retention_interval_ns, retention_first_ns;
-    struct loop_timer checkpoint_timer, retention_timer;
+    int64_t flush_interval_ns; /* log.flush.scheduler.interval.ms; 0: never */
+    struct loop_timer checkpoint_timer, retention_timer, flush_timer;
     struct tend_job *tending; /* the pool job under way, or NULL */
     void (*dir_failed)(void *context, struct partition_dir *dir); /* any thread; may be NULL */
     void *dir_failed_context;

@@ -156,6 +156,7 @@ static void delete_start(struct follow_step *step)
     watermark_reset(&victim->end, watermark_get(&victim->end), -1);
     watermark_reset(&victim->high_watermark, watermark_get(&victim->high_watermark), -1);
     watermark_reset(&victim->last_stable, watermark_get(&victim->last_stable), -1);
+    watermark_reset(&victim->synced, watermark_get(&victim->synced), -1);
     step->park.fire = delete_fire;
     step->locked.run = delete_locked;
     if (parklock_take(&victim->append_lock, &step->park))

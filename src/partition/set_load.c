@@ -74,6 +74,7 @@ struct partition *set_partition_create(struct partition_set *set,
     watermark_init(&partition->end, 0, item->leader_epoch);
     watermark_init(&partition->high_watermark, 0, item->leader_epoch);
     watermark_init(&partition->last_stable, 0, item->leader_epoch);
+    watermark_init(&partition->synced, 0, item->leader_epoch);
     return partition;
 }
 

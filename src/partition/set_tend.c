@@ -187,10 +187,31 @@ static void checkpoint_fire(struct loop *loop, struct loop_timer *timer)
     loop_timer_set(loop, timer, loop->now_ns + set->checkpoint_interval_ns);
 }
 
+/* flush.ms: sync what has waited for that long. */
+static bool flush_one(void *context, struct partition *partition)
+{
+    const int64_t *now_ms = context;
+    int64_t waited = *now_ms - atomic_load(&partition->flushed_ms);
+    if (!atomic_load(&partition->dir->offline) &&
+        waited >= partition_settings(partition)->flush_ms &&
+        log_end_offset(partition->log) > log_recovery_point(partition->log))
+        partition_flush(partition);
+    return true;
+}
+
+static void flush_fire(struct loop *loop, struct loop_timer *timer)
+{
+    struct partition_set *set = container_of(timer, struct partition_set, flush_timer);
+    int64_t now_ms = loop->now_ns / NS_PER_MS;
+    partition_set_each(set, flush_one, &now_ms);
+    loop_timer_set(loop, timer, loop->now_ns + set->flush_interval_ns);
+}
+
 void set_tend_init(struct partition_set *set)
 {
     loop_timer_init(&set->retention_timer, retention_fire);
     loop_timer_init(&set->checkpoint_timer, checkpoint_fire);
+    loop_timer_init(&set->flush_timer, flush_fire);
 }
 
 void partition_set_start(struct partition_set *set)
@@ -199,6 +220,8 @@ void partition_set_start(struct partition_set *set)
     int64_t now_ns = env_now_ns(set->env);
     loop_timer_set(loop, &set->retention_timer, now_ns + set->retention_first_ns);
     loop_timer_set(loop, &set->checkpoint_timer, now_ns + set->checkpoint_interval_ns);
+    if (set->flush_interval_ns > 0)
+        loop_timer_set(loop, &set->flush_timer, now_ns + set->flush_interval_ns);
 }
 
 int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch)

@@ -451,6 +451,7 @@ static void life_stop(struct broker_life *life)
     if (broker->partitions_up) {
         loop_timer_cancel(loop, &broker->partitions.retention_timer);
         loop_timer_cancel(loop, &broker->partitions.checkpoint_timer);
+        loop_timer_cancel(loop, &broker->partitions.flush_timer);
     }
     life->grace_end_ns = loop->now_ns + STOP_GRACE_NS;
     life->timer_armed = true;

@@ -30,7 +30,9 @@ struct produce_part {
     int32_t leader_epoch; /* it was appended under */
     struct log_append_result appended;
     struct park_waiter park;
+    bool must_sync;       /* flush.messages: not acknowledged before it is on the device */
     struct waiter waiter; /* on the high watermark */
+    struct waiter sync_waiter;
 };
 
 struct produce_work {
@@ -52,6 +54,12 @@ static void part_locked(struct park_waiter *park, struct wakes *wakes)
 static void part_reached(struct waiter *waiter, struct wakes *wakes)
 {
     struct produce_part *part = container_of(waiter, struct produce_part, waiter);
+    request_wake_later(part->request, wakes);
+}
+
+static void part_synced(struct waiter *waiter, struct wakes *wakes)
+{
+    struct produce_part *part = container_of(waiter, struct produce_part, sync_waiter);
     request_wake_later(part->request, wakes);
 }
 
@@ -187,6 +195,7 @@ static bool produce_prepare(struct request *request)
             part->request = request;
             part->park.fire = part_locked;
             waiter_init(&part->waiter, part_reached);
+            waiter_init(&part->sync_waiter, part_synced);
             part->index = topic->partition_data.items[p].index;
             part->records.data = topic->partition_data.items[p].records.data;
             part->records.size = topic->partition_data.items[p].records.size;
@@ -209,6 +218,8 @@ static void part_append(struct produce_part *part, const struct produce_work *wo
         err = partition_append(partition, &part->validated, work->acks, LOG_ORIGIN_CLIENT,
                                &part->appended);
     part->error = err;
+    if (err == 0)
+        part->must_sync = partition_must_sync(partition, part->appended.last_offset + 1);
     if (err != 0 || part->appended.duplicate)
         return;
     struct broker_counters *counters = &part->request->home->counters;
@@ -253,32 +264,48 @@ static bool produce_let_go(struct request *request, struct produce_work *work)
 
 /* ---- await ---- */
 
-/* True when every partition has what was asked of it. */
+/* True when the mark has what the part needs, or will not have it any more: then part->error says
+ * why. */
+static bool part_has(struct produce_part *part, struct watermark *mark, struct waiter *waiter)
+{
+    watermark_cancel(mark, waiter); /* of an earlier look */
+    if (watermark_wait(mark, waiter, part->appended.last_offset + 1, part->leader_epoch))
+        return false;
+    if (atomic_load_explicit(&mark->epoch, memory_order_acquire) != part->leader_epoch) {
+        int err = partition_check_leader(part->partition, -1);
+        part->error = err ? err : KAFKA_NOT_LEADER_OR_FOLLOWER;
+    }
+    return true;
+}
+
+/* True when every partition has what was asked of it, or the time is over. */
 static bool produce_await(struct request *request, struct produce_work *work)
 {
     bool all = true;
     for (int32_t i = 0; i < work->part_count; i++) {
         struct produce_part *part = &work->parts[i];
-        if (part->error != 0 || !part->partition)
+        struct partition *partition = part->partition;
+        if (part->error != 0 || !partition)
             continue;
-        struct watermark *mark = &part->partition->high_watermark;
-        int64_t need = part->appended.last_offset + 1;
-        watermark_cancel(mark, &part->waiter); /* of an earlier look */
-        if (watermark_wait(mark, &part->waiter, need, part->leader_epoch)) {
-            all = false;
-        } else if (atomic_load_explicit(&mark->epoch, memory_order_acquire) != part->leader_epoch) {
-            part->error = KAFKA_NOT_LEADER_OR_FOLLOWER;
-        }
+        bool has = work->acks != -1 || part_has(part, &partition->high_watermark, &part->waiter);
+        if (part->error == 0 && part->must_sync)
+            has &= part_has(part, &partition->synced, &part->sync_waiter);
+        if (!has && request->timed_out)
+            part->error = KAFKA_REQUEST_TIMED_OUT;
+        all &= has || request->timed_out;
     }
-    if (all || !request->timed_out)
-        return all;
+    return all;
+}
+
+static void produce_cancel(struct produce_work *work)
+{
     for (int32_t i = 0; i < work->part_count; i++) {
         struct produce_part *part = &work->parts[i];
-        if (part->error == 0 && part->partition &&
-            watermark_get(&part->partition->high_watermark) <= part->appended.last_offset)
-            part->error = KAFKA_REQUEST_TIMED_OUT;
+        if (!part->partition)
+            continue;
+        watermark_cancel(&part->partition->high_watermark, &part->waiter);
+        watermark_cancel(&part->partition->synced, &part->sync_waiter);
     }
-    return true;
 }
 
 /* ---- answer ---- */
@@ -427,10 +454,8 @@ enum outcome handle_produce(struct request *request)
         request_appended(request);
         work->stage = PRODUCE_AWAIT;
     }
-    if (work->acks == -1 && !produce_await(request, work))
+    if (work->acks != 0 && !produce_await(request, work))
         return PARKED;
-    for (int32_t i = 0; i < work->part_count; i++)
-        if (work->parts[i].partition)
-            watermark_cancel(&work->parts[i].partition->high_watermark, &work->parts[i].waiter);
+    produce_cancel(work);
     return produce_answer(request, work);
 }
