@@ -209,10 +209,9 @@ static const char introduction[] =
     "\n"
     "A listener whose protocol is `SSL`, `SASL_PLAINTEXT` or `SASL_SSL` is refused: it is never\n"
     "served as plaintext. Where `advertised.listeners` is not set, a client is told the local\n"
-    "address and port of its own connection. `listener.name.NAME.max.connections` and\n"
-    "`listener.name.NAME.max.connection.creation.rate`, with the name in lower case, are limits "
-    "of\n"
-    "one listener.\n"
+    "address and port of its own connection. `listener.name.NAME.max.connections`, with the name "
+    "in\n"
+    "lower case, is the limit of one listener.\n"
     "\n";
 
 void config_write_reference(struct writer *out)

@@ -542,6 +542,9 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     life->dir_failed.run = dir_failed_run;
     arena_init(&life->arena, 0);
     producer_ids_init(&broker->producer_ids);
+    uint64_t quota_seed;
+    env_random(env, &quota_seed, sizeof quota_seed);
+    conn_quota_init(&broker->quota, quota_seed);
     epoch_init(&broker->epochs);
     int err = image_publisher_init(&broker->publisher);
     int32_t loops = config->settings.event_loops;
@@ -600,6 +603,7 @@ void broker_destroy(struct broker *broker)
     free(broker->listeners);
     fetch_sessions_destroy(broker->sessions);
     producer_ids_close(&broker->producer_ids);
+    conn_quota_close(&broker->quota);
     image_publisher_close(&broker->publisher);
     if (broker->files)
         file_cache_destroy(broker->files);

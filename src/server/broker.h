@@ -12,6 +12,7 @@
 #include "net/conn.h"
 #include "os/loop.h"
 #include "partition/partition_set.h"
+#include "server/conn_quota.h"
 #include "server/producer_ids.h"
 
 struct broker;
@@ -58,6 +59,7 @@ struct broker {
     int32_t listener_count;
     struct fetch_sessions *sessions;
     struct producer_ids producer_ids;
+    struct conn_quota quota;
     char cluster_id[64];
     struct uuid directory_id; /* of the metadata directory */
     struct uuid incarnation_id;

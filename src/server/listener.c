@@ -16,15 +16,22 @@
 struct handover {
     struct loop_task task;
     struct broker_loop *to;
-    const struct broker_listener *listener;
+    struct broker_listener *listener;
     int sock;
     struct net_address peer;
 };
 
+static void connection_over(struct broker_loop *home, struct broker_listener *listener,
+                            const struct net_address *peer)
+{
+    atomic_fetch_sub_explicit(&home->counters.connections, 1, memory_order_relaxed);
+    conn_quota_give(&home->broker->quota, &listener->connections, peer);
+}
+
 static void session_free(struct conn *conn)
 {
     struct session *session = conn->owner;
-    atomic_fetch_sub_explicit(&session->home->counters.connections, 1, memory_order_relaxed);
+    connection_over(session->home, session->listener, &conn->peer);
     fetch_hints_free(session->hints);
     free(session);
 }
@@ -81,26 +88,35 @@ static void handover_run(struct loop *loop, struct loop_task *task)
         conn_accept(&home->conns, handover->sock, &handover->peer, session, &conn) < 0) {
         free(session);
         loop->env->ops->sock_close(loop->env, handover->sock);
-        atomic_fetch_sub_explicit(&home->counters.connections, 1, memory_order_relaxed);
+        connection_over(home, handover->listener, &handover->peer);
     }
     free(handover);
 }
 
-static struct broker_loop *least_busy(struct broker *broker, int64_t *ret_total)
+static struct broker_loop *least_busy(struct broker *broker)
 {
     struct broker_loop *best = NULL;
-    int64_t least = INT64_MAX, total = 0;
+    int64_t least = INT64_MAX;
     for (int32_t i = 0; i < broker->loop_count; i++) {
         int64_t count =
             atomic_load_explicit(&broker->loops[i].counters.connections, memory_order_relaxed);
-        total += count;
         if (count < least) {
             least = count;
             best = &broker->loops[i];
         }
     }
-    *ret_total = total;
     return best;
+}
+
+static void refuse(struct broker_listener *listener, int sock, const struct net_address *peer,
+                   const char *limit)
+{
+    struct broker *broker = listener->broker;
+    char text[NET_ADDRESS_TEXT_SIZE];
+    net_address_format(peer, text);
+    say_warn(&broker->say, "connection refused", kv_text("peer", text),
+             kv_str("listener", listener->setting->name), kv_text("limit", limit));
+    broker->env->ops->sock_close(broker->env, sock);
 }
 
 /* False when nothing more is to be accepted now. */
@@ -122,13 +138,17 @@ static bool accept_one(struct broker_listener *listener)
     }
     if (sock < 0) /* that peer went away; the next may be fine */
         return true;
-    int64_t total;
-    struct broker_loop *to = least_busy(broker, &total);
-    struct handover *handover =
-        total < broker_settings_now(broker)->max_connections ? calloc(1, sizeof *handover) : NULL;
+    const char *limit = conn_quota_take(&broker->quota, broker_settings_now(broker),
+                                        listener->setting, &listener->connections, &peer);
+    if (limit) {
+        refuse(listener, sock, &peer, limit);
+        return true;
+    }
+    struct broker_loop *to = least_busy(broker);
+    struct handover *handover = calloc(1, sizeof *handover);
     if (!handover) {
-        say_warn(&broker->say, "connection refused: too many", kv_int("connections", total));
-        env->ops->sock_close(env, sock);
+        conn_quota_give(&broker->quota, &listener->connections, &peer);
+        refuse(listener, sock, &peer, "memory");
         return true;
     }
     *handover = (struct handover){

@@ -10,6 +10,7 @@ struct broker_listener {
     struct net_address bound;
     struct loop_sock watch; /* watched by the home loop */
     bool open;
+    int32_t connections;     /* under the quota's lock */
     struct loop_timer retry; /* after descriptors ran out */
 };
 

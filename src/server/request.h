@@ -28,7 +28,7 @@ enum {
 /* What the server knows about a connection; conn->owner. */
 struct session {
     struct broker_loop *home;
-    const struct broker_listener *listener;
+    struct broker_listener *listener;
     int32_t appending;         /* Produce requests begun whose partitions are not all appended */
     int32_t others;            /* other requests begun and not done */
     struct fetch_hints *hints; /* where the last fetches without a session ended; may be NULL */

@@ -324,8 +324,7 @@ static void listeners_are_parsed(void **state)
              "listener.security.protocol.map=plaintext:plaintext,V6:PLAINTEXT,LOCAL:PLAINTEXT,"
              "NEAR:PLAINTEXT,UNIX:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
              "controller.listener.names=CONTROLLER\n"
-             "listener.name.local.max.connections=7\n"
-             "listener.name.local.max.connection.creation.rate=8\n");
+             "listener.name.local.max.connections=7\n");
     const struct listener_setting *listeners = config->settings.listeners;
     assert_int_equal(config->settings.listener_count, 6);
     assert_string_equal(listeners[1].name.data, "V6");
@@ -333,7 +332,6 @@ static void listeners_are_parsed(void **state)
     assert_string_equal(listeners[2].name.data, "LOCAL");
     assert_true(str_equal(listeners[2].unix_path, STR("/run/j.sock")));
     assert_int_equal(listeners[2].max_connections, 7);
-    assert_int_equal(listeners[2].max_connection_creation_rate, 8);
     assert_int_equal(listeners[1].max_connections, INT32_MAX);
     assert_true(listener_is_local(&listeners[2]));
     assert_true(str_equal(listeners[3].unix_path, STR("./j.sock")));
