@@ -10,5 +10,6 @@ enum exit_code {
 
 int dump_log_main(int argc, char **argv);
 int server_main(int argc, char **argv);
+int storage_main(int argc, char **argv);
 
 #endif

@@ -10,6 +10,7 @@ static const struct {
 } commands[] = {
     {"dump-log", dump_log_main, "read and verify the files of a log directory"},
     {"server", server_main, "run a node: broker and controller"},
+    {"storage", storage_main, "format log directories, or tell what is in them"},
 };
 
 static void print_usage(FILE *out)

@@ -4,25 +4,9 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "controller/format.h"
 #include "metadata/features.h"
 #include "server/format.h"
-
-/* Every directory is missing or empty: a node that starts for the first time. */
-static int all_empty(struct broker *broker, bool *ret_empty)
-{
-    const struct broker_settings *settings = &broker->static_config->settings;
-    bool all = true;
-    for (int32_t i = 0; i < settings->log_dir_count && all; i++) {
-        int err = log_dir_is_empty(broker->env, settings->log_dirs[i].data, &all);
-        if (err < 0) {
-            say_error(&broker->say, "cannot read log directory",
-                      kv_str("dir", settings->log_dirs[i]), kv_text("error", result_text(err)));
-            return err;
-        }
-    }
-    *ret_empty = all;
-    return 0;
-}
 
 static const char *open_problem(int err)
 {
@@ -60,11 +44,14 @@ static int directory_check(struct broker *broker, const struct partition_dir *di
 int directories_open(struct broker *broker)
 {
     const struct broker_settings *settings = &broker->static_config->settings;
-    bool empty;
-    int err = all_empty(broker, &empty);
-    if (err == 0 && empty) {
-        char cluster_id[UUID_TEXT_SIZE];
-        uuid_format(format_random_uuid(broker->env), cluster_id);
+    char cluster_id[CLUSTER_ID_SIZE];
+    bool fresh;
+    int err = format_is_fresh(broker->env, settings, &fresh, cluster_id);
+    if (err < 0)
+        say_error(&broker->say, "cannot read a log directory", kv_text("error", result_text(err)));
+    if (err == 0 && fresh) {
+        if (!cluster_id[0])
+            uuid_format(format_random_uuid(broker->env), cluster_id);
         err = format_directories(broker->env, &broker->say, broker->static_config, cluster_id);
     }
     if (err < 0)

@@ -10,8 +10,8 @@
 /* A new id from the env's randomness. */
 struct uuid format_random_uuid(struct env *env);
 
-/* Format every directory of log.dirs: the bootstrap snapshot in the metadata directory, then
- * meta.properties, which makes a directory count as formatted. Logged. 0 or -errno. BLOCKING. */
+/* Format every directory of log.dirs that is not yet, see controller/format.h. Logged. 0 or -errno.
+ * BLOCKING. */
 int format_directories(struct env *env, const struct say *say, const struct broker_config *config,
                        const char *cluster_id);
 
