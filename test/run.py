@@ -43,6 +43,7 @@ SUITES = [
     Suite("harness", "the tests' own machinery", "lint"),
     Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
+    Suite("trace", "a produce request goes where ARCHITECTURE.md says", "unit"),
     Suite("sim", "simulated nodes, crashes and networks, with new seeds", "unit", long_limit_s=14400),
     Suite("differential", "codec and records against Kafka's own classes", "clients", long_limit_s=7200),
     Suite("fuzz", "every fuzz target for a while", "fuzz", long_limit_s=7200),
