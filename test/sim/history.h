@@ -19,16 +19,19 @@ struct history_value {
     int32_t partition;
     int32_t place;           /* in what this writer gave to this partition: 0, 1, 2 … */
     int64_t acknowledged_at; /* offset; -1: not acknowledged; -2: acknowledged without an offset */
-    int64_t seen_at;         /* offset; -1: never */
+    int64_t seen_at;         /* offset; -1: never, or not since it was lost */
+    bool may_be_lost;        /* it was acknowledged before a loss of power */
 };
 
 struct history {
     struct history_value values[HISTORY_VALUES_MAX];
     int32_t value_count;
     int32_t writer_count;
-    int32_t seen[HISTORY_PARTITIONS][HISTORY_OFFSETS_MAX]; /* value + 1 by offset; 0: none */
-    int32_t acknowledged;                                  /* values, in all */
-    int32_t read;                                          /* records, repeated ones included */
+    int32_t seen[HISTORY_PARTITIONS][HISTORY_OFFSETS_MAX];  /* value + 1 by offset; 0: none */
+    bool doubtful[HISTORY_PARTITIONS][HISTORY_OFFSETS_MAX]; /* seen before the last loss of power */
+    int32_t losses;                                         /* of power */
+    int32_t acknowledged;                                   /* values, in all */
+    int32_t read;                                           /* records, repeated ones included */
 };
 
 struct history *history_create(void);
@@ -52,8 +55,13 @@ void history_acknowledge(struct history *history, int32_t value, int64_t offset)
  * nothing else ever was there. */
 void history_read(struct history *history, int32_t partition, int64_t offset, int64_t value);
 
+/* The broker's machine lost power and nothing had made sure of what was written: of each partition
+ * a part from some offset on may be gone, whatever was acknowledged. What was there before that
+ * offset must be there still. To be called when no answer of before can arrive any more. */
+void history_lose_power(struct history *history);
+
 /* The partition was read as a whole, [0, end): no offset is missing, every acknowledged value is
- * there, and each writer's values stand in order without a gap. */
+ * there, and each writer's values stand in order without a gap, but for what may be lost. */
 void history_check_partition(const struct history *history, int32_t partition, int64_t end_offset);
 
 _Noreturn void history_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
