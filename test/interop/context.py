@@ -87,7 +87,7 @@ def text_records():
 class Context:
     def __init__(self, kind, folder):
         self.kind, self.folder = kind, pathlib.Path(folder)
-        self._targets, self._driver, self._topics, self._corpus = {}, None, 0, {}
+        self._targets, self._driver, self._topics, self._corpus, self._restarted = {}, None, 0, {}, None
         self.target = self.use()
         self.clients = [client(self) for client in CLIENTS]
         self.helper = self.by_name("confluent-kafka")
@@ -139,6 +139,20 @@ class Context:
         records = [Record(b"k%d" % n, b"v%d" % n, (), BEGAN_MS + n * 1000, partition) for n in range(count)]
         self.helper.produce(topic, records, **more)
         return records
+
+    def restarted(self):
+        """A topic with the default number of partitions, here two, that has been through a restart."""
+        if self._restarted is None:
+            topic = self.name("restarted")
+            self.helper.create_topic(topic, -1, {"retention.ms": "77777777"})
+            self.settle(topic, 2)
+            records = self.fill(topic, 50, 1, codec="zstd", idempotent=True)
+            expect(self.target.stop(), 0, "exit status of the broker")
+            self.target.start()
+            self.settle(topic, 2)
+            expect(self.helper.describe_config("topic", topic)["retention.ms"], "77777777", "retention.ms")
+            self._restarted = topic, records
+        return self._restarted
 
     def other(self, client):
         """Somebody else to read what a client wrote."""

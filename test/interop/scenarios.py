@@ -349,10 +349,8 @@ def consume_latest(context, client):
     expect((got.value, got.offset >= 20), (b"later", True), "the record and whether it is later")
 
 
-@scenario("consume-timestamp", "from the first record at or after a time", "consume", "list_offsets")
+@scenario("consume-timestamp", "from the first record at or after a time", "consume", "from-time")
 def consume_timestamp(context, client):
-    if client.name == "Kafka's tools":
-        return  # its consumer has no such start; GetOffsetShell finds the offset instead
     topic = context.topic()
     context.fill(topic, 20)
     got = client.consume(topic, {0: ("time", BEGAN_MS + 6500)}, 3)
@@ -449,6 +447,14 @@ def auto_create(context, client):
     client.produce(topic, [Record(b"key", b"value")])
     got, = context.other(client).consume(topic, {0: "earliest"}, 1)
     expect(got.value, b"value", "the record")
+
+
+@scenario("restart", "records, offsets and settings are there after a stop and a start", "consume",
+          settings={"num.partitions": "2"})
+def restart(context, client):
+    topic, records = context.restarted()
+    got = client.consume(topic, {1: "earliest"}, len(records))
+    expect([(one.offset, one.value) for one in got], [(n, one.value) for n, one in enumerate(records)], "the records")
 
 
 # --- offsets and deletion ---

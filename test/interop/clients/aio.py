@@ -36,7 +36,7 @@ def check(code, message=""):
 
 class Aio(Client):
     name = "aiokafka"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "binary", "null-headers"})
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers"})
     kinds = {"topic": ConfigResourceType.TOPIC, "broker": ConfigResourceType.BROKER}
 
     def version(self):

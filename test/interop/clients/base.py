@@ -8,6 +8,7 @@ need. `can` holds finer abilities that a method does not show:
     binary                       its producer takes any bytes, null keys, null values and headers
     null-headers                 and headers whose value is null
     nothing                      and a record with neither key nor value
+    from-time                    its consumer can start at a time
     max-timestamp                list_offsets knows this one
 """
 from dataclasses import dataclass, replace

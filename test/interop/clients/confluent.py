@@ -28,7 +28,7 @@ def unwrap(future):
 
 class Confluent(Client):
     name = "confluent-kafka"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "binary", "null-headers", "nothing",
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
                      "max-timestamp"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 

@@ -9,7 +9,7 @@ WAIT_S = 20
 
 class Java(Client):
     name = "Java"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "binary", "null-headers", "nothing",
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
                      "max-timestamp"})
 
     def version(self):

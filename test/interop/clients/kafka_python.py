@@ -31,7 +31,7 @@ def errors():
 
 class KafkaPython(Client):
     name = "kafka-python"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "binary", "max-timestamp"})
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp"})
 
     def version(self):
         return kafka.__version__

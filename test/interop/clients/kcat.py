@@ -25,7 +25,7 @@ def refused(complaint):
 
 class Kcat(Client):
     name = "kcat"
-    can = frozenset({"idempotence", "acks"})
+    can = frozenset({"idempotence", "acks", "from-time"})
 
     def version(self):
         said = subprocess.run(["kcat", "-V"], capture_output=True, text=True).stdout
