@@ -220,14 +220,20 @@ static int write_bytes_at(struct log *log, int file, const void *data, size_t si
     return err;
 }
 
-static int32_t count_aborts(const struct validated *records)
+/* Entries that .txnindex may get; a repeated marker gets none. Of several batches one may open
+ * what the next ends. */
+static int32_t count_aborts(const struct log *log, const struct validated *records)
 {
     int32_t count = 0;
     for (int32_t i = 0; i < records->batch_count; i++) {
         struct txn_marker marker;
         const struct batch *batch = &records->batches[i];
-        if (has_producer(batch) && batch_is_control(batch) &&
-            txn_marker_read(batch, &marker) == 0 && marker.is_marker && !marker.commit)
+        if (!has_producer(batch) || !batch_is_control(batch))
+            continue;
+        const struct producer *producer = producers_find(&log->producers, batch->producer_id);
+        bool open = producer && producer->txn_first_offset >= 0;
+        if ((open || records->batch_count > 1) && txn_marker_read(batch, &marker) == 0 &&
+            marker.is_marker && !marker.commit)
             count++;
     }
     return count;
@@ -321,7 +327,7 @@ static int write_batches(struct log *log, const struct validated *records)
     int err = segment_file_make(log, segment, SEGMENT_LOG, &file);
     if (err < 0)
         return err;
-    int32_t aborts = count_aborts(records);
+    int32_t aborts = count_aborts(log, records);
     if (aborts > 0)
         err = txn_index_take_room(log, segment, aborts, &txn_file);
     if (err == 0)
