@@ -177,14 +177,21 @@ static void flush_run(struct env_job *job)
     watermark_advance(&partition->synced, end);
 }
 
+/* Somebody waits for more than is synced, and not for what was cut off since. */
+static bool sync_missing(const struct partition *partition)
+{
+    int64_t asked = atomic_load(&partition->sync_asked), end = log_end_offset(partition->log);
+    return (asked < end ? asked : end) > watermark_get(&partition->synced);
+}
+
 static void flush_finish(struct env_job *job)
 {
     struct partition *partition = container_of(job, struct partition, flush);
     struct partition_set *set = partition->set;
     atomic_store(&partition->flushing, false);
-    /* What was appended while the device was busy found `flushing` set and left it to this. */
+    /* Who asked while the device was busy found `flushing` set and left it to this. */
     if (!atomic_load(&partition->deleted) && !atomic_load(&partition->dir->offline) &&
-        flush_due(partition))
+        sync_missing(partition))
         partition_flush(partition);
     partition_unref(partition);
     atomic_fetch_sub(&set->flush_count, 1); /* last: now the set may close */
@@ -207,6 +214,10 @@ bool partition_must_sync(struct partition *partition, int64_t end_offset)
     if (partition_settings(partition)->flush_messages == INT64_MAX ||
         watermark_get(&partition->synced) >= end_offset || !flush_due(partition))
         return false;
+    int64_t asked = atomic_load(&partition->sync_asked);
+    while (asked < end_offset &&
+           !atomic_compare_exchange_weak(&partition->sync_asked, &asked, end_offset))
+        ;
     partition_flush(partition);
     return true;
 }

@@ -54,6 +54,7 @@ struct partition {
     struct env_job burial;      /* closes the log of a deleted partition */
     struct env_job flush;       /* syncs the log: a closed segment, or flush.messages */
     _Atomic int64_t flushed_ms; /* monotonic: when a sync last began */
+    _Atomic int64_t sync_asked; /* somebody waits until all below is on the device */
     _Atomic bool flushing;      /* `flush` is queued or runs, with a reference of its own */
     struct partition_set *set;
     struct partition_dir *dir;

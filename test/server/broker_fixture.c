@@ -110,6 +110,8 @@ int broker_fixture_start(struct broker_fixture *fixture)
     fixture->ready = fixture->stopped = false;
     fixture->env = linux_env_create(&options);
     assert_non_null(fixture->env);
+    if (fixture->prepare)
+        fixture->prepare(fixture->env);
     struct broker_config *config = config_make(fixture);
     fixture->say = (struct say){.level = getenv("FIXTURE_LOG") ? SAY_DEBUG : SAY_INFO,
                                 .write = fixture_line,
@@ -147,6 +149,12 @@ int broker_fixture_stop(struct broker_fixture *fixture)
 
 struct broker_fixture *broker_fixture_create(const char *const *overrides)
 {
+    return broker_fixture_create_on(overrides, NULL);
+}
+
+struct broker_fixture *broker_fixture_create_on(const char *const *overrides,
+                                                void (*prepare)(struct env *env))
+{
     struct broker_fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     snprintf(fixture->dir, sizeof fixture->dir, "/tmp/jackdaw-broker-XXXXXX");
@@ -154,6 +162,7 @@ struct broker_fixture *broker_fixture_create(const char *const *overrides)
     pthread_mutex_init(&fixture->lock, NULL);
     pthread_cond_init(&fixture->changed, NULL);
     fixture->overrides = overrides;
+    fixture->prepare = prepare;
     assert_int_equal(broker_fixture_start(fixture), 0);
     return fixture;
 }

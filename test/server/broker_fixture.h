@@ -26,11 +26,15 @@ struct broker_fixture {
     char log[64 * 1024]; /* lock; the last lines it said, each with its newline */
     size_t log_size;
     const char *const *overrides;
+    void (*prepare)(struct env *env);
 };
 
 /* Start a node with these "key=value" (NULL-terminated, may be NULL; must stay valid), and wait
  * until it serves. */
 struct broker_fixture *broker_fixture_create(const char *const *overrides);
+/* The same; `prepare` may change what the env's calls do, before anybody makes one. */
+struct broker_fixture *broker_fixture_create_on(const char *const *overrides,
+                                                void (*prepare)(struct env *env));
 
 /* Stop it in order; the result it stopped with. */
 int broker_fixture_stop(struct broker_fixture *fixture);

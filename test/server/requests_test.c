@@ -355,6 +355,89 @@ static void a_refused_produce_without_acks_closes_the_connection(void **state)
     arena_close(&arena);
 }
 
+/* A disk whose syncs of logs end when the test says so. */
+static struct {
+    struct env_ops ops;
+    const struct env_ops *real;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool closed;
+    int waiting;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static int gated_sync(struct env *env, int file)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.waiting++;
+    pthread_cond_broadcast(&gate.changed);
+    while (gate.closed)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    gate.waiting--;
+    pthread_mutex_unlock(&gate.lock);
+    return gate.real->file_sync(env, file);
+}
+
+static void gate_prepare(struct env *env)
+{
+    gate.real = env->ops;
+    gate.ops = *env->ops;
+    gate.ops.file_sync = gated_sync;
+    env->ops = &gate.ops;
+}
+
+static int setup_gated(void **state)
+{
+    static const char *const overrides[] = {"log.flush.interval.messages=10", NULL};
+    *state = broker_fixture_create_on(overrides, gate_prepare);
+    return 0;
+}
+
+static void gate_set(bool closed)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.closed = closed;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void gate_await_waiter(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    while (gate.waiting == 0)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void what_is_appended_during_a_sync_is_synced_after_it(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    int first = peer_connect(fixture), second = peer_connect(fixture);
+    peer_create_topic(first, "samples", 1);
+    peer_produce(first, "samples", 0, 9); /* nothing is due yet */
+    gate_set(true);
+    struct fixture_batch batch = {
+        .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    peer_ask(first, API_PRODUCE, 9, 1,
+             produce_of(&arena, "samples", 0, 1, fixture_batch_make(&arena, &batch)));
+    gate_await_waiter();
+    /* Due as well, as nothing is synced yet; but fewer than ten once the sync under way ends. */
+    batch.count = 3;
+    peer_ask(second, API_PRODUCE, 9, 2,
+             produce_of(&arena, "samples", 0, 1, fixture_batch_make(&arena, &batch)));
+    while (log_end_offset(partition_of(fixture, "samples")->log) < 13)
+        sched_yield();
+    gate_set(false);
+    struct produce_response response;
+    peer_answer(first, &arena, API_PRODUCE, 9, 1, &response);
+    peer_answer(second, &arena, API_PRODUCE, 9, 2, &response);
+    assert_true(watermark_get(&partition_of(fixture, "samples")->synced) >= 13);
+    peer_close(first);
+    peer_close(second);
+    arena_close(&arena);
+}
+
 static void a_bad_checksum_is_refused_and_nothing_is_written(void **state)
 {
     struct broker_fixture *fixture = *state;
@@ -417,6 +500,8 @@ int main(void)
         NODE_TEST(a_produce_parked_on_the_append_lock_outlives_its_connection),
         NODE_TEST(a_deadline_that_passes_while_parked_loses_nothing),
         NODE_TEST(a_refused_produce_without_acks_closes_the_connection),
+        cmocka_unit_test_setup_teardown(what_is_appended_during_a_sync_is_synced_after_it,
+                                        setup_gated, teardown),
         NODE_TEST(a_bad_checksum_is_refused_and_nothing_is_written),
         NODE_TEST(a_frame_cannot_ask_for_more_memory_than_a_request_may_have),
     };
