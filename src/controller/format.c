@@ -151,10 +151,17 @@ int format_look(struct env *env, const struct broker_settings *settings, int32_t
     }
     if (err != -ENOENT && err != -ENOTDIR)
         return err;
-    bool empty;
-    err = log_dir_is_empty(env, dir, &empty);
+    bool content = false;
+    bool formatted = false;
+    err = env_list_dir(env, dir, look_for_content, &content);
+    if (err == -ENOENT) {
+        *ret_state = FORMAT_EMPTY;
+        return 0;
+    }
     if (!err)
-        *ret_state = empty ? FORMAT_EMPTY : FORMAT_FOREIGN;
+        err = quorum_is_formatted(env, dir, &formatted);
+    if (!err)
+        *ret_state = content || formatted ? FORMAT_FOREIGN : FORMAT_EMPTY;
     return err;
 }
 
@@ -185,6 +192,17 @@ int format_is_fresh(struct env *env, const struct broker_settings *settings, boo
 }
 
 /* Doing it. */
+
+/* What an interrupted attempt left of meta.properties is in the way of the next one. */
+static int clear_remains(struct env *env, const char *dir)
+{
+    char path[4096];
+    int size = snprintf(path, sizeof path, "%s/meta.properties.tmp", dir);
+    if (size < 0 || (size_t)size >= sizeof path)
+        return -ENAMETOOLONG;
+    int err = env_unlink(env, path);
+    return err == -ENOENT || err == -ENOTDIR ? 0 : err;
+}
 
 static struct uuid random_id(struct env *env)
 {
@@ -260,6 +278,28 @@ static int look_at_all(const struct format_params *params, enum format_state *st
     return 0;
 }
 
+/* The names of the directory and of those above it, some of which may be new. */
+static int sync_ancestors(struct env *env, const char *dir)
+{
+    char path[4096];
+    size_t size = strlen(dir);
+    if (size >= sizeof path)
+        return -ENAMETOOLONG;
+    memcpy(path, dir, size + 1);
+    while (size > 0) {
+        while (size > 0 && path[size - 1] == '/')
+            size--;
+        while (size > 0 && path[size - 1] != '/')
+            size--;
+        path[size] = '\0';
+        int err = env_sync_dir(env, size > 0 ? path : dir[0] == '/' ? "/" : ".");
+        /* Above what this process may read nothing was made by it. */
+        if (err && err != -EACCES)
+            return err;
+    }
+    return 0;
+}
+
 static int format_dir(const struct format_params *params, int32_t index, enum format_state state,
                       struct meta_properties *meta, const struct feature_choice *levels,
                       int32_t level_count, int16_t kraft_version)
@@ -272,7 +312,9 @@ static int format_dir(const struct format_params *params, int32_t index, enum fo
         int size = snprintf(meta->cluster_id, sizeof meta->cluster_id, "%s", params->cluster_id);
         if (size < 0 || (size_t)size >= sizeof meta->cluster_id)
             return -EINVAL;
-        err = log_dir_format(params->env, dir, meta);
+        err = clear_remains(params->env, dir);
+        if (!err)
+            err = log_dir_format(params->env, dir, meta);
     }
     if (!err && is_metadata_dir(params->settings, index) && params->settings->role_controller)
         err = write_bootstrap(params, dir, meta->directory_id, levels, level_count, kraft_version);
@@ -305,6 +347,9 @@ int format_storage(const struct format_params *params,
             if (formats)
                 err =
                     format_dir(params, i, states[i], &metas[i], levels, level_count, kraft_version);
+            /* Also of those that an interrupted attempt made. */
+            if (!err)
+                err = sync_ancestors(params->env, *ret_problem);
             if (!err && told)
                 told(context, settings->log_dirs[i].data, !formats);
         }
