@@ -55,6 +55,16 @@ static const struct conn_ops server_conn_ops = {
     .freed = session_free,
 };
 
+/* Kafka's default of 100 KiB switches off the system's own tuning, and then a large frame takes
+ * four times as many reads: it is set only where the configuration asks for it. */
+static int receive_buffer_bytes(const struct broker_config *config)
+{
+    if (config_source_of(&config->values, BROKER_CONFIG_SOCKET_RECEIVE_BUFFER_BYTES) ==
+        CONFIG_SOURCE_DEFAULT)
+        return -1;
+    return config->settings.socket_receive_buffer_bytes;
+}
+
 int broker_loop_conns_init(struct broker_loop *home)
 {
     const struct broker_settings *settings = &home->broker->static_config->settings;
@@ -67,7 +77,7 @@ int broker_loop_conns_init(struct broker_loop *home)
                        : settings->connections_max_idle_ms * INT64_C(1000000),
         .stall_ns = STALL_NS,
         .send_buffer_bytes = settings->socket_send_buffer_bytes,
-        .receive_buffer_bytes = settings->socket_receive_buffer_bytes,
+        .receive_buffer_bytes = receive_buffer_bytes(home->broker->static_config),
     };
     return conn_set_init(&home->conns, &home->loop, &server_conn_ops, &limits,
                          &home->broker->budget, &home->broker->say);
