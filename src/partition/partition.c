@@ -10,6 +10,9 @@
 #include "base/errors.h"
 #include "partition/set_private.h"
 
+/* How long a directory counts as slow after a slow write. */
+#define DIR_SLOW_NS INT64_C(1000000000)
+
 static void position_publish(struct published_position *at, struct log_position value)
 {
     uint32_t sequence = atomic_load_explicit(&at->sequence, memory_order_relaxed);
@@ -222,6 +225,27 @@ bool partition_must_sync(struct partition *partition, int64_t end_offset)
     return true;
 }
 
+bool partition_is_slow(const struct partition *partition)
+{
+    int64_t until_ns = atomic_load_explicit(&partition->dir->slow_until_ns, memory_order_relaxed);
+    return until_ns > 0 && env_now_ns(partition->set->env) < until_ns;
+}
+
+/* log_append, on the clock. */
+static int append_timed(struct partition *partition, struct validated *records,
+                        const struct log_append_params *params,
+                        struct log_append_result *ret_result)
+{
+    struct partition_set *set = partition->set;
+    int64_t began_ns = env_now_ns(set->env);
+    int err = log_append(partition->log, records, params, ret_result);
+    int64_t now_ns = env_now_ns(set->env);
+    if (now_ns - began_ns > atomic_load_explicit(&set->disk_slow_ns, memory_order_relaxed))
+        atomic_store_explicit(&partition->dir->slow_until_ns, now_ns + DIR_SLOW_NS,
+                              memory_order_relaxed);
+    return err;
+}
+
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
                      enum log_origin origin, struct log_append_result *ret_result)
 {
@@ -231,7 +255,7 @@ int partition_append(struct partition *partition, struct validated *records, int
     int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
     struct log_append_result result;
     struct log_append_params params = {.leader_epoch = epoch, .origin = origin};
-    int err = log_append(partition->log, records, &params, &result);
+    int err = append_timed(partition, records, &params, &result);
     if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG) {
         /* Space may come back: nothing was written, the client tries again. */
         return KAFKA_KAFKA_STORAGE_ERROR;

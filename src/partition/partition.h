@@ -30,6 +30,8 @@ struct partition_dir {
     struct log_dir dir;
     _Atomic bool offline; /* an I/O error struck: its partitions answer KAFKA_STORAGE_ERROR */
     _Atomic bool dirty;   /* appended to since the checkpoints were written */
+    /* Appends took longer than disk_slow_ms lately: until then they are the pool's. Monotonic. */
+    _Atomic int64_t slow_until_ns;
 };
 
 /* A log position that one writer publishes and any thread reads whole. */
@@ -114,6 +116,10 @@ void partition_validate_rules(const struct partition *partition, int64_t now_ms,
  * answers KAFKA_STORAGE_ERROR. Results as log_append, plus NOT_ENOUGH_REPLICAS for acks=all. */
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
                      enum log_origin origin, struct log_append_result *ret_result);
+
+/* Whether appends are to be made on a pool thread now, because the directory's writes are slow: by
+ * the holder of append_lock, with an epoch reader of its own. */
+bool partition_is_slow(const struct partition *partition);
 
 /* Whether flush.messages wants everything below `end_offset` on the device before it is
  * acknowledged: then wait on `synced`, which a flush under way or begun here will advance. */

@@ -143,6 +143,7 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
         .retention_first_ns = settings->log_initial_task_delay_ms * NS_PER_MS,
     };
     atomic_init(&set->table, table);
+    atomic_init(&set->disk_slow_ns, settings->disk_slow_ms * NS_PER_MS);
     watermark_init(&set->applied, -1, 0);
     set_tend_init(set);
     return 0;

@@ -31,6 +31,7 @@ struct partition_set {
     struct partition_dir *dirs;
     int32_t dir_count;
     int64_t producer_expiration_ms;
+    _Atomic int64_t disk_slow_ns; /* jackdaw.disk.slow.ms; the broker keeps it up to date */
     _Atomic(struct partition_table *) table;
     struct epoch_domain *epochs;   /* tables, partitions and settings are retired to it */
     struct watermark applied;      /* metadata offset up to which partitions follow the image */

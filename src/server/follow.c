@@ -130,6 +130,7 @@ void follow_config(struct broker *broker)
         return;
     }
     atomic_store(&broker->config, config);
+    atomic_store(&broker->partitions.disk_slow_ns, config->settings.disk_slow_ms * 1000000);
     if (broker->controller)
         controller_set_config(broker->controller, config);
     if (old != broker->static_config)

@@ -355,26 +355,42 @@ static void a_refused_produce_without_acks_closes_the_connection(void **state)
     arena_close(&arena);
 }
 
-/* A disk whose syncs of logs end when the test says so. */
+/* A disk whose syncs, or whose writes, end when the test says so. */
 static struct {
     struct env_ops ops;
     const struct env_ops *real;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool closed;
+    bool syncs_closed, writes_closed;
+    _Atomic int64_t write_ns; /* a write takes at least so long */
     int waiting;
 } gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-static int gated_sync(struct env *env, int file)
+static void gate_pass(const bool *closed)
 {
     pthread_mutex_lock(&gate.lock);
     gate.waiting++;
     pthread_cond_broadcast(&gate.changed);
-    while (gate.closed)
+    while (*closed)
         pthread_cond_wait(&gate.changed, &gate.lock);
     gate.waiting--;
     pthread_mutex_unlock(&gate.lock);
+}
+
+static int gated_sync(struct env *env, int file)
+{
+    gate_pass(&gate.syncs_closed);
     return gate.real->file_sync(env, file);
+}
+
+static ssize_t gated_write(struct env *env, int file, const struct iovec *parts, int count,
+                           int64_t offset)
+{
+    gate_pass(&gate.writes_closed);
+    int64_t until = env_now_ns(env) + atomic_load(&gate.write_ns);
+    while (env_now_ns(env) < until)
+        sched_yield();
+    return gate.real->file_write(env, file, parts, count, offset);
 }
 
 static void gate_prepare(struct env *env)
@@ -382,20 +398,22 @@ static void gate_prepare(struct env *env)
     gate.real = env->ops;
     gate.ops = *env->ops;
     gate.ops.file_sync = gated_sync;
+    gate.ops.file_write = gated_write;
     env->ops = &gate.ops;
 }
 
 static int setup_gated(void **state)
 {
-    static const char *const overrides[] = {"log.flush.interval.messages=10", NULL};
+    static const char *const overrides[] = {
+        "log.flush.interval.messages=10", "jackdaw.event.loops=1", "jackdaw.disk.slow.ms=5", NULL};
     *state = broker_fixture_create_on(overrides, gate_prepare);
     return 0;
 }
 
-static void gate_set(bool closed)
+static void gate_set(bool *closed, bool value)
 {
     pthread_mutex_lock(&gate.lock);
-    gate.closed = closed;
+    *closed = value;
     pthread_cond_broadcast(&gate.changed);
     pthread_mutex_unlock(&gate.lock);
 }
@@ -416,7 +434,7 @@ static void what_is_appended_during_a_sync_is_synced_after_it(void **state)
     int first = peer_connect(fixture), second = peer_connect(fixture);
     peer_create_topic(first, "samples", 1);
     peer_produce(first, "samples", 0, 9); /* nothing is due yet */
-    gate_set(true);
+    gate_set(&gate.syncs_closed, true);
     struct fixture_batch batch = {
         .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     peer_ask(first, API_PRODUCE, 9, 1,
@@ -428,13 +446,47 @@ static void what_is_appended_during_a_sync_is_synced_after_it(void **state)
              produce_of(&arena, "samples", 0, 1, fixture_batch_make(&arena, &batch)));
     while (log_end_offset(partition_of(fixture, "samples")->log) < 13)
         sched_yield();
-    gate_set(false);
+    gate_set(&gate.syncs_closed, false);
     struct produce_response response;
     peer_answer(first, &arena, API_PRODUCE, 9, 1, &response);
     peer_answer(second, &arena, API_PRODUCE, 9, 2, &response);
     assert_true(watermark_get(&partition_of(fixture, "samples")->synced) >= 13);
     peer_close(first);
     peer_close(second);
+    arena_close(&arena);
+}
+
+static void a_slow_disk_does_not_hold_up_the_loop(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    int producer = peer_connect(fixture), other = peer_connect(fixture);
+    peer_create_topic(producer, "samples", 1);
+    atomic_store(&gate.write_ns, 10 * 1000000);
+    peer_produce(producer, "samples", 0, 1); /* still on the loop: it finds out */
+    atomic_store(&gate.write_ns, 0);
+    assert_true(partition_is_slow(partition_of(fixture, "samples")));
+    gate_set(&gate.writes_closed, true);
+    struct fixture_batch batch = {
+        .count = 2, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    for (int32_t i = 0; i < 3; i++)
+        peer_ask(producer, API_PRODUCE, 9, i,
+                 produce_of(&arena, "samples", 0, -1, fixture_batch_make(&arena, &batch)));
+    gate_await_waiter();
+    struct metadata_request request;
+    struct metadata_response metadata;
+    metadata_request_init(&request);
+    peer_call(other, &arena, API_METADATA, 12, &request, &metadata);
+    gate_set(&gate.writes_closed, false);
+    for (int32_t i = 0; i < 3; i++) { /* in order all the same */
+        struct produce_response response;
+        peer_answer(producer, &arena, API_PRODUCE, 9, i, &response);
+        assert_int_equal(response.responses.items[0].partition_responses.items[0].base_offset,
+                         1 + 2 * i);
+    }
+    peer_close(producer);
+    peer_close(other);
     arena_close(&arena);
 }
 
@@ -502,6 +554,8 @@ int main(void)
         NODE_TEST(a_refused_produce_without_acks_closes_the_connection),
         cmocka_unit_test_setup_teardown(what_is_appended_during_a_sync_is_synced_after_it,
                                         setup_gated, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_disk_does_not_hold_up_the_loop, setup_gated,
+                                        teardown),
         NODE_TEST(a_bad_checksum_is_refused_and_nothing_is_written),
         NODE_TEST(a_frame_cannot_ask_for_more_memory_than_a_request_may_have),
     };

@@ -42,8 +42,8 @@ struct produce_work {
     int32_t part_at; /* of the stage under way */
     struct produce_part *parts;
     struct request *request;
-    struct pool_job job; /* validation that takes real CPU time */
-    bool validating;
+    struct pool_job job; /* validation that takes real CPU time, an append to a slow disk */
+    bool validating, appending;
 };
 
 static void part_locked(struct park_waiter *park, struct wakes *wakes)
@@ -229,19 +229,47 @@ static void part_append(struct produce_part *part, const struct produce_work *wo
                               memory_order_relaxed);
 }
 
-/* True when all are appended; false when parked on a lock. */
-static bool produce_append(struct produce_work *work)
+static void append_run(struct pool_job *job)
 {
-    for (; work->part_at < work->part_count; work->part_at++) {
+    struct produce_work *work = container_of(job, struct produce_work, job);
+    struct epoch_reader reader; /* settings are read */
+    epoch_reader_add(&request_broker(work->request)->epochs, &reader);
+    epoch_online(&reader);
+    part_append(&work->parts[work->part_at], work);
+    epoch_offline(&reader);
+    epoch_reader_remove(&reader);
+    parklock_release(&work->parts[work->part_at].partition->append_lock);
+}
+
+static void append_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct produce_work *work = container_of(job, struct produce_work, job);
+    work->part_at++;
+    work->appending = false;
+    handle_produce(work->request);
+}
+
+/* True when all are appended; false when parked on a lock, or a pool job appends. */
+static bool produce_append(struct request *request, struct produce_work *work)
+{
+    for (; !work->appending && work->part_at < work->part_count; work->part_at++) {
         struct produce_part *part = &work->parts[work->part_at];
         if (part->error != 0)
             continue;
         if (!parklock_take(&part->partition->append_lock, &part->park))
             return false;
+        if (partition_is_slow(part->partition)) {
+            work->appending = true;
+            work->job.run = append_run;
+            work->job.done = append_done;
+            pool_submit(&request->home->loop, &work->job);
+            return false;
+        }
         part_append(part, work);
         parklock_release(&part->partition->append_lock);
     }
-    return true;
+    return !work->appending;
 }
 
 /* Whatever the answer needs must not lie in the frame. */
@@ -447,7 +475,7 @@ enum outcome handle_produce(struct request *request)
         work->stage = PRODUCE_APPEND;
     }
     if (work->stage == PRODUCE_APPEND) {
-        if (!produce_append(work))
+        if (!produce_append(request, work))
             return PARKED;
         if (!produce_let_go(request, work))
             return request_refuse(request, "out of memory");
