@@ -65,7 +65,7 @@ static int put_broker(struct image_writer *writer, const struct broker_image *br
     struct register_broker_record record;
     register_broker_record_init(&record);
     record.broker_id = broker->id;
-    record.is_migrating_zk_broker = broker->migrating;
+    record.is_migrating_zk_broker = broker->migrating && register_broker_record_version(level) >= 2;
     record.incarnation_id = broker->incarnation_id;
     record.broker_epoch = broker->epoch;
     record.rack = broker->rack;

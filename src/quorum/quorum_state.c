@@ -26,7 +26,7 @@ static bool read_number(const json_t *root, const char *name, int32_t *ret_numbe
     return true;
 }
 
-static int parse_state(const char *text, size_t size, struct quorum_state *ret_state)
+int quorum_state_parse(const char *text, size_t size, struct quorum_state *ret_state)
 {
     json_error_t error;
     struct quorum_state state = {.voted_id = -1};
@@ -62,7 +62,7 @@ int quorum_state_read(struct env *env, const char *dir, struct quorum_state *ret
     err = env_load(env, path, QUORUM_STATE_MAX_BYTES, &text, &size);
     if (err)
         return err == -EFBIG ? -EBADMSG : err;
-    err = parse_state(text, size, ret_state);
+    err = quorum_state_parse(text, size, ret_state);
     free(text);
     return err;
 }

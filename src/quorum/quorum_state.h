@@ -20,6 +20,9 @@ struct quorum_state {
 /* Read DIR/quorum-state. -ENOENT; -EBADMSG malformed; -ENOTSUP a newer version. BLOCKING. */
 int quorum_state_read(struct env *env, const char *dir, struct quorum_state *ret_state);
 
+/* The same from its text. */
+int quorum_state_parse(const char *text, size_t size, struct quorum_state *ret_state);
+
 /* Replace it, durably. BLOCKING. */
 int quorum_state_write(struct env *env, const char *dir, const struct quorum_state *state,
                        struct quorum_voters voters);
