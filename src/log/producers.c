@@ -222,7 +222,7 @@ static int check_sequence(const struct producer *producer, const struct batch *b
 static int check_data(const struct producer *producer, const struct batch *batch,
                       enum producer_origin origin)
 {
-    if (producer && batch->producer_epoch < producer->epoch)
+    if (batch->producer_epoch < (producer ? producer->epoch : -1))
         return KAFKA_INVALID_PRODUCER_EPOCH;
     if (origin == PRODUCER_CLIENT) {
         int err = check_sequence(producer, batch);

@@ -92,6 +92,8 @@ static void sequences_must_go_on(void **state)
     assert_int_equal(append(f, 7, 0, 3, 1), 0);
     assert_int_equal(append(f, 7, 0, 5, 1), SEQUENCE_ERROR);
     assert_int_equal(append(f, 7, 0, 2, 1), SEQUENCE_ERROR);
+    /* It begins with the last one's sequence and goes beyond it: neither a repeat nor the next. */
+    assert_int_equal(append(f, 7, 0, 3, 2), SEQUENCE_ERROR);
     assert_int_equal(append(f, 7, 0, 4, 1), 0);
 }
 
@@ -100,6 +102,13 @@ static void an_unknown_producer_may_begin_anywhere(void **state)
     struct fixture *f = *state;
     assert_int_equal(append(f, 7, 3, 1234, 2), 0);
     assert_int_equal(append(f, 7, 3, 1236, 2), 0);
+}
+
+static void a_negative_epoch_is_not_one(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(append(f, 7, -5, 0, 1), KAFKA_INVALID_PRODUCER_EPOCH);
+    assert_int_equal(append(f, 7, -1, 0, 1), 0);
 }
 
 static void the_last_five_batches_are_recognised(void **state)
@@ -343,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(sequences_must_go_on),
         TEST(an_unknown_producer_may_begin_anywhere),
+        TEST(a_negative_epoch_is_not_one),
         TEST(the_last_five_batches_are_recognised),
         TEST(sequences_wrap_to_zero),
         TEST(a_new_epoch_begins_at_zero_and_fences_the_old),
