@@ -45,6 +45,7 @@ SUITES = [
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
     Suite("trace", "a produce request goes where ARCHITECTURE.md says", "unit"),
     Suite("sim", "simulated nodes, crashes and networks, with new seeds", "unit", long_limit_s=14400),
+    Suite("mutants", "planted faults, each found by the checker that it names", "unit", limit_s=900),
     Suite("differential", "codec and records against Kafka's own classes", "clients", long_limit_s=7200),
     Suite("fuzz", "every fuzz target for a while", "fuzz", long_limit_s=7200),
     Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
