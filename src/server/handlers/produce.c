@@ -98,6 +98,11 @@ static int part_validate(struct request *request, struct produce_part *part)
         return err;
     }
     part->valid = true;
+    /* Nobody could end such a transaction: it would hold back read_committed readers for ever. */
+    for (int32_t i = 0; i < part->validated.batch_count; i++)
+        if (batch_is_transactional(&part->validated.batches[i]) &&
+            !part->rules.transactional_id_given)
+            return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     return 0;
 }
 
