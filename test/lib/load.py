@@ -38,6 +38,7 @@ class Load(threading.Thread):
         self.stopping = threading.Event()
         self.producer = Producer({
             "bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 2, "log_level": 0,
+            "queue.buffering.max.messages": 20_000,
             "compression.type": self.chance.choice(["none", "lz4", "zstd", "gzip", "snappy"]),
             "message.timeout.ms": 120_000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200,
             "topic.metadata.refresh.interval.ms": 5000, "error_cb": self.error})
@@ -68,5 +69,5 @@ class Load(threading.Thread):
                 number += 1
             except BufferError:
                 self.producer.poll(0.05)
-            self.producer.poll(0.001 if number % 50 == 0 else 0)
+            self.producer.poll(0.005 if number % 50 == 0 else 0)
         self.producer.flush(60)
