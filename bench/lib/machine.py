@@ -1,4 +1,5 @@
 """What /proc and the clocks say about the machine and about one process."""
+import mmap
 import os
 import pathlib
 import platform
@@ -89,15 +90,20 @@ def await_quiet(limit_share, seconds):
             return
 
 
-def touch_memory(folder, size_bytes):
-    """Fill and drop so much page cache. A virtual machine pays its host for memory on first use:
-    without this the first rounds are charged for it."""
-    chunk = bytes(1 << 20)
-    path = pathlib.Path(folder) / "touched"
-    with open(path, "wb") as file:
-        for _ in range(size_bytes >> 20):
-            file.write(chunk)
-    path.unlink()
+def touch_memory(share):
+    """Write to so much of the free memory, in a process of its own. A virtual machine pays its host for memory on
+    first use: without this the first rounds are charged for it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            available = re.search(r"^MemAvailable:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.M)
+            size = int(int(available[1]) * 1024 * share) & ~0xfffff
+            memory = mmap.mmap(-1, size)
+            for at in range(0, size, mmap.PAGESIZE):
+                memory[at] = 1
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def first_line(*command):
