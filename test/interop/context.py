@@ -14,7 +14,7 @@ from clients.kcat import Kcat
 from clients.tools import Tools
 from lib.driver import Driver
 from lib.segments import batches
-from lib.target import Target
+from lib.target import Target, TargetError
 
 CLIENTS = [Kcat, Confluent, KafkaPython, Aio, Java, Tools]
 SETTLED_S = 10
@@ -110,6 +110,17 @@ class Context:
         if self._driver is None or self._driver.process.poll() is not None:
             self._driver = Driver(self.folder / "driver.log")
         return self._driver
+
+    def stop(self):
+        """Stops every broker in order; returns what went wrong."""
+        problems = []
+        for target in self._targets.values():
+            try:
+                if target.stop() != 0:
+                    problems.append(f"status {target.process.returncode}: {target.last_words()}")
+            except TargetError as thrown:
+                problems.append(str(thrown))
+        return "; ".join(problems)
 
     def close(self):
         if self._driver:

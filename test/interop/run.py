@@ -109,6 +109,9 @@ def main():
                 if took_s > SLOW_S:
                     print(f"   that took {took_s:.1f} s", flush=True)
                 status |= bool(problem)
+        problem = context.stop()
+        print(f"FAIL the_brokers_stop_in_order ({problem})" if problem else "ok the_brokers_stop_in_order")
+        status |= bool(problem)
         text = matrix(options.target, clients, cells)
         print("\n" + text)
         document = HEAD.format(name=NAMES[options.target], target=options.target) + text
