@@ -28,6 +28,7 @@
 #include "metadata/config_keys_broker.h"
 #include "metadata/image.h"
 #include "os/loop.h"
+#include "os/pool.h"
 #include "partition/partition.h"
 
 struct coord;
