@@ -3,7 +3,8 @@
  * Everything after broker_start is a chain of steps on the home loop: each step arranges for the
  * next one (a pool job, an answer of the controller, a timer) and returns. Starting: directories,
  * metadata, registration, logs, listeners. Stopping runs the chain's other end from wherever
- * starting got to; the clean marker is written last. */
+ * starting got to: connections, the controlled shutdown, metadata, logs; the clean marker is
+ * written last. */
 #include "server/broker.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct broker_life {
     bool stop_asked, job_running, op_running, timer_armed;
     _Atomic bool stop_posted, dir_failed_posted;
     int64_t grace_end_ns;
+    int32_t leave_tries;
 };
 
 static void life_stop(struct broker_life *life);
@@ -226,7 +228,8 @@ static void heartbeat_done(struct loop *loop, struct controller_op *op)
     }
 }
 
-static void heartbeat_send(struct broker_life *life)
+static void heartbeat_op(struct broker_life *life, bool want_shut_down,
+                         void (*done)(struct loop *loop, struct controller_op *op))
 {
     struct broker *broker = life->broker;
     struct broker_heartbeat_request *request = arena_alloc(&life->arena, sizeof *request);
@@ -236,7 +239,13 @@ static void heartbeat_send(struct broker_life *life)
     request->broker_id = broker->static_config->settings.node_id;
     request->broker_epoch = broker->broker_epoch;
     request->current_metadata_offset = image_get(&broker_home(broker)->images)->offset;
-    life_op(life, API_BROKER_HEARTBEAT, 1, request, response, heartbeat_done);
+    request->want_shut_down = want_shut_down;
+    life_op(life, API_BROKER_HEARTBEAT, 1, request, response, done);
+}
+
+static void heartbeat_send(struct broker_life *life)
+{
+    heartbeat_op(life, false, heartbeat_done);
 }
 
 static void register_done(struct loop *loop, struct controller_op *op)
@@ -417,6 +426,49 @@ static void drain_loops(struct broker *broker, bool all)
     }
 }
 
+/* Leave the cluster as Kafka's brokers do (KIP-631): heartbeats that want to shut down, until the
+ * controller has taken the leaders away and fenced the broker. A registration that stays unfenced
+ * counts as alive for a whole session with whoever opens the metadata next, and a broker of the
+ * same id is refused that long. It is no condition of stopping: a controller that fails or is not
+ * done when the grace ends is left as it is. */
+static void leave_send(struct broker_life *life);
+
+static void leave_again(struct loop *loop, struct loop_timer *timer)
+{
+    (void)loop;
+    struct broker_life *life = container_of(timer, struct broker_life, timer);
+    life->timer_armed = false;
+    leave_send(life);
+}
+
+static void leave_done(struct loop *loop, struct controller_op *op)
+{
+    struct broker_life *life = container_of(op, struct broker_life, op);
+    struct broker *broker = life->broker;
+    const struct broker_heartbeat_response *response = op->response;
+    life->op_running = false;
+    bool failed = op->result != 0 || response->error_code != 0;
+    if (failed || response->should_shut_down || loop->now_ns >= life->grace_end_ns) {
+        if (failed || !response->should_shut_down)
+            say_warn(&broker->say, "the controller did not fence this broker",
+                     kv_text("error", op->result ? result_text(op->result)
+                                                 : error_name(response->error_code)));
+        controller_stop(broker->controller, controller_stopped, life);
+    } else if (life->leave_tries == 1) {
+        leave_send(life); /* alone, the first moves the leaders and the second fences */
+    } else {
+        life->timer_armed = true;
+        loop_timer_init(&life->timer, leave_again);
+        loop_timer_set(loop, &life->timer, loop->now_ns + HEARTBEAT_RETRY_NS);
+    }
+}
+
+static void leave_send(struct broker_life *life)
+{
+    life->leave_tries++;
+    heartbeat_op(life, true, leave_done);
+}
+
 static void drain_look(struct loop *loop, struct loop_timer *timer)
 {
     struct broker_life *life = container_of(timer, struct broker_life, timer);
@@ -424,10 +476,12 @@ static void drain_look(struct loop *loop, struct loop_timer *timer)
     life->timer_armed = false;
     bool quiet = !broker->partitions_up || partition_set_quiet(&broker->partitions);
     if (connections_open(broker) == 0 && quiet) {
-        if (broker->controller)
-            controller_stop(broker->controller, controller_stopped, life);
-        else
+        if (!broker->controller)
             controller_stopped(life, 0);
+        else if (broker->broker_epoch >= 0 && broker->result == 0)
+            leave_send(life);
+        else
+            controller_stop(broker->controller, controller_stopped, life);
         return;
     }
     drain_loops(broker, loop->now_ns >= life->grace_end_ns);

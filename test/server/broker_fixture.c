@@ -70,8 +70,11 @@ static void on_ready(void *context, struct broker *broker)
 
 static void on_stopped(void *context, struct broker *broker, int result)
 {
-    (void)broker;
     struct broker_fixture *fixture = context;
+    struct image *image = image_acquire(&broker->publisher);
+    const struct broker_image *self = image_broker(image, broker->static_config->settings.node_id);
+    fixture->fenced = self && self->fenced;
+    image_unref(image);
     fixture_set(fixture, &fixture->stopped, result);
 }
 

@@ -23,6 +23,7 @@ struct broker_fixture {
     pthread_cond_t changed;
     bool ready, stopped; /* lock */
     int result;          /* lock */
+    bool fenced;         /* when it stopped: its registration in the metadata */
     char log[64 * 1024]; /* lock; the last lines it said, each with its newline */
     size_t log_size;
     const char *const *overrides;

@@ -134,6 +134,25 @@ static void stopping_waits_for_nobody_who_only_listens(void **state)
     peer_close(peer);
 }
 
+/* Whoever opens the directory next, Apache Kafka too, would take an unfenced registration for a
+ * broker that lives, and refuse another of its id for a whole session. */
+static void a_stopped_broker_leaves_its_registration_fenced(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", 4);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(broker_fixture_stop(fixture), 0);
+        assert_true(fixture->fenced);
+        assert_int_equal(broker_fixture_start(fixture), 0);
+    }
+    assert_false(broker_fixture_said(fixture, "did not fence"));
+    peer_close(peer);
+    peer = peer_connect(fixture);
+    assert_int_equal(peer_produce(peer, "orders", 3, 1), 0);
+    peer_close(peer);
+}
+
 /* Configurations change while the logs of new topics are being made; each partition must come to be
  * once, and with the settings that were set last. */
 static void a_topic_reconfigured_while_it_is_made_is_there_once(void **state)
@@ -330,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NODE_TEST(records_survive_a_restart),
         NODE_TEST(stopping_waits_for_nobody_who_only_listens),
+        NODE_TEST(a_stopped_broker_leaves_its_registration_fenced),
         NODE_TEST(a_topic_reconfigured_while_it_is_made_is_there_once),
         NODE_TEST(settings_that_change_under_load_are_reclaimed),
         NODE_TEST(a_changed_setting_holds_for_the_next_append),
