@@ -98,6 +98,8 @@ int segment_find_from(struct log *log, struct segment *segment, int32_t position
                       bool may_block, struct segment_place *ret_place)
 {
     struct file_ref *file;
+    if (position < 0)
+        return -EBADMSG; /* from a damaged index */
     if (position >= segment_size(segment))
         return -ENODATA;
     int err = segment_file(log, segment, SEGMENT_LOG, &file);

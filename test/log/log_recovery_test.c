@@ -387,6 +387,19 @@ static void a_lying_index_costs_time_not_records(void **state)
     assert_int_equal(kit_read_all(kit, 0, 700, NULL), 60);
 }
 
+static void an_index_with_negative_positions_is_read_around(void **state)
+{
+    struct kit *kit = *state;
+    kit_fill(kit, 200, 200);
+    kit_stop_clean(kit);
+    size_t size;
+    uint8_t *data = ram_disk_data(kit->disk, FILE_0("index"), &size);
+    for (size_t at = 4; at < size; at += 8)
+        data[at] ^= 0x80;
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(kit_read_all(kit, 0, 700, NULL), 200);
+}
+
 static void kafkas_preallocated_indexes_are_taken(void **state)
 {
     struct kit *kit = *state;
@@ -518,6 +531,7 @@ int main(void)
         TEST(damaged_auxiliary_files_are_rebuilt),
         TEST(flipped_bits_are_repaired_or_refused),
         TEST(a_lying_index_costs_time_not_records),
+        TEST(an_index_with_negative_positions_is_read_around),
         TEST(kafkas_preallocated_indexes_are_taken),
         TEST(leftovers_of_compaction_are_finished_or_removed),
         TEST(another_topics_folder_is_refused),
