@@ -36,6 +36,26 @@ struct recovery {
     int32_t indexes_rebuilt;
 };
 
+static inline struct segment *recovery_segment(const struct recovery *recovery, int32_t i)
+{
+    return recovery->log->segments[i];
+}
+
+/* The offset that the segment after number i begins with; INT64_MAX for the last. */
+static inline int64_t recovery_next_base(const struct recovery *recovery, int32_t i)
+{
+    return i + 1 < recovery->folder->segment_count ? recovery_segment(recovery, i + 1)->base_offset
+                                                   : INT64_MAX;
+}
+
+/* recovery_plan.c: what of indexes and snapshots is kept, and with it where reading begins. */
+int recovery_plan(struct recovery *recovery);
+/* -1 without such a file. */
+int recovery_file_size(struct log *log, struct segment *segment, enum segment_file kind,
+                       int64_t *ret_size);
+/* recovery.c: a last time entry for a segment that is not the active one. */
+void recovery_close_times(struct segment_scan *scan, const struct segment *segment);
+
 /* 0; -EUCLEAN when records below `trusted` are missing or damaged. BLOCKING. */
 int recovery_scan(struct recovery *recovery);
 int recovery_apply(struct recovery *recovery);
