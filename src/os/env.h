@@ -102,8 +102,9 @@ struct env_ops {
                                 int64_t size); /* a hint */
     int (*file_truncate)(struct env *env, int file, int64_t size_bytes);
     int (*file_size)(struct env *env, int file, int64_t *ret_size_bytes);
-    int (*file_lock)(struct env *env,
-                     int file); /* exclusive for the process; -EWOULDBLOCK if held */
+    /* The whole file, opened for writing, exclusively; until it is closed. -EWOULDBLOCK if it is
+     * held, by this or another process, Apache Kafka's too. */
+    int (*file_lock)(struct env *env, int file);
     int (*path_stat)(struct env *env, const char *path, struct env_stat *ret_stat);
     int (*path_rename)(struct env *env, const char *from, const char *to);
     int (*path_unlink)(struct env *env, const char *path); /* BLOCKING for large files */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -179,6 +180,34 @@ static void a_lock_held_by_another_is_refused(void **state)
     env_close(env, first);
     assert_int_equal(env_lock(env, second), 0);
     env_close(env, second);
+}
+
+/* Java's FileLock is a record lock of the process. */
+static bool child_can_lock(const char *path)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int file = open(path, O_RDWR);
+        _exit(file >= 0 && fcntl(file, F_SETLK, &whole) == 0 ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status) == 1;
+}
+
+static void a_lock_is_one_that_java_sees(void **state)
+{
+    struct fixture *fixture = *state;
+    struct env *env = fixture->env;
+    int file = env_open(env, path_in(fixture, "lock"), ENV_READ | ENV_WRITE | ENV_CREATE);
+    assert_true(child_can_lock(path_in(fixture, "lock")));
+    assert_int_equal(env_lock(env, file), 0);
+    assert_false(child_can_lock(path_in(fixture, "lock")));
+    env_close(env, file);
+    assert_true(child_can_lock(path_in(fixture, "lock")));
 }
 
 static void addresses_become_text_and_back(void **state)
@@ -436,6 +465,7 @@ int main(void)
         TEST(a_very_deep_tree_is_refused),
         TEST(files_are_read_and_written_at_offsets),
         TEST(a_lock_held_by_another_is_refused),
+        TEST(a_lock_is_one_that_java_sees),
         TEST(addresses_become_text_and_back),
         TEST(a_listener_on_all_of_ip6_takes_ip4),
         TEST(a_refused_connection_says_so),
