@@ -321,8 +321,9 @@ static void directories_done(struct loop *loop, struct pool_job *job)
     };
     struct quorum_params quorum;
     quorum_params_init(&quorum);
-    directories_quorum(broker, &life->arena, &quorum);
-    int err = controller_create(&params, &quorum, &broker->controller);
+    int err = directories_quorum(broker, &life->arena, &quorum);
+    if (err == 0)
+        err = controller_create(&params, &quorum, &broker->controller);
     if (err != 0)
         life_fail(life, err);
     else

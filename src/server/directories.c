@@ -148,11 +148,66 @@ bool directories_registration(struct broker *broker, struct arena *arena,
     return true;
 }
 
-void directories_quorum(struct broker *broker, struct arena *arena,
-                        struct quorum_params *ret_params)
+/* The controller's own listener as others are told of it. Without a host to tell there is none:
+ * then what the voters' record says stays. */
+static bool controller_endpoint(const struct broker_settings *settings,
+                                struct quorum_endpoint *ret_endpoint)
+{
+    for (int32_t i = 0; i < settings->listener_count; i++) {
+        const struct listener_setting *listener = &settings->listeners[i];
+        if (!listener->controller || listener->unix_path.data)
+            continue;
+        struct quorum_endpoint endpoint = {listener->name, listener->host,
+                                           (uint16_t)listener->port};
+        for (int32_t a = 0; a < settings->advertised_count; a++) {
+            if (!str_equal(settings->advertised[a].name, listener->name))
+                continue;
+            endpoint.host = settings->advertised[a].host;
+            endpoint.port = (uint16_t)settings->advertised[a].port;
+        }
+        if (endpoint.host.size == 0 || str_equal(endpoint.host, STR("0.0.0.0")) ||
+            str_equal(endpoint.host, STR("::")) || endpoint.port == 0)
+            return false;
+        *ret_endpoint = endpoint;
+        return true;
+    }
+    return false;
+}
+
+/* Who votes according to the configuration. A log with kraft.version 0 names nobody itself. */
+static bool static_voters(const struct broker_settings *settings, struct arena *arena,
+                          struct quorum_params *ret_params)
+{
+    int32_t count = settings->quorum_voter_count;
+    struct quorum_voter *voters = arena_array(arena, (size_t)count, sizeof *voters);
+    struct quorum_endpoint *endpoints = arena_array(arena, (size_t)count, sizeof *endpoints);
+    if (!voters || !endpoints)
+        return false;
+    struct str name = STR("CONTROLLER");
+    for (int32_t i = settings->listener_count - 1; i >= 0; i--)
+        if (settings->listeners[i].controller)
+            name = settings->listeners[i].name;
+    for (int32_t i = 0; i < count; i++) {
+        const struct quorum_address *address = &settings->quorum_voters[i];
+        endpoints[i] = (struct quorum_endpoint){name, address->host, (uint16_t)address->port};
+        voters[i] = (struct quorum_voter){
+            .id = address->id, .endpoints = &endpoints[i], .endpoint_count = 1};
+    }
+    ret_params->static_voters = voters;
+    ret_params->static_voter_count = count;
+    return true;
+}
+
+int directories_quorum(struct broker *broker, struct arena *arena, struct quorum_params *ret_params)
 {
     const struct broker_settings *settings = &broker->static_config->settings;
-    (void)arena;
+    struct quorum_endpoint *endpoint = arena_alloc(arena, sizeof *endpoint);
+    if (!endpoint || !static_voters(settings, arena, ret_params))
+        return -ENOMEM;
+    if (controller_endpoint(settings, endpoint)) {
+        ret_params->endpoints = endpoint;
+        ret_params->endpoint_count = 1;
+    }
     ret_params->files = broker->files;
     ret_params->dir = settings->metadata_log_dir.data;
     ret_params->directory_id = broker->directory_id;
@@ -165,4 +220,5 @@ void directories_quorum(struct broker *broker, struct arena *arena,
     for (int32_t i = 0; i < broker->dir_count; i++)
         if (uuid_equal(broker->dirs[i].dir.meta.directory_id, broker->directory_id))
             ret_params->clean = broker->dirs[i].dir.was_clean;
+    return 0;
 }

@@ -18,8 +18,9 @@ void directories_close(struct broker *broker);
 bool directories_registration(struct broker *broker, struct arena *arena,
                               struct broker_registration_request *ret_request);
 
-/* Fill the quorum's parameters of files and retention. */
-void directories_quorum(struct broker *broker, struct arena *arena,
-                        struct quorum_params *ret_params);
+/* Fill the quorum's parameters: files, retention, static voters, the controller's own address. What
+ * they point to is in the arena or the configuration. -ENOMEM. */
+int directories_quorum(struct broker *broker, struct arena *arena,
+                       struct quorum_params *ret_params);
 
 #endif

@@ -153,6 +153,26 @@ static void a_stopped_broker_leaves_its_registration_fenced(void **state)
     peer_close(peer);
 }
 
+/* controller.quorum.voters: nothing in the log says who votes (kraft.version 0). */
+static void a_static_quorum_of_this_node_starts_again_and_again(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"node.id=7", "controller.quorum.voters=7@127.0.0.1:9093",
+                                           "controller.listener.names=CONTROLLER", NULL};
+    struct broker_fixture *fixture = broker_fixture_create(settings);
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", 1);
+    for (int64_t round = 0; round < 3; round++) {
+        assert_int_equal(peer_produce(peer, "orders", 0, 5), 5 * round);
+        assert_int_equal(broker_fixture_stop(fixture), 0);
+        peer_close(peer);
+        assert_int_equal(broker_fixture_start(fixture), 0);
+        peer = peer_connect(fixture);
+    }
+    peer_close(peer);
+    broker_fixture_destroy(fixture);
+}
+
 /* Configurations change while the logs of new topics are being made; each partition must come to be
  * once, and with the settings that were set last. */
 static void a_topic_reconfigured_while_it_is_made_is_there_once(void **state)
@@ -350,6 +370,7 @@ int main(void)
         NODE_TEST(records_survive_a_restart),
         NODE_TEST(stopping_waits_for_nobody_who_only_listens),
         NODE_TEST(a_stopped_broker_leaves_its_registration_fenced),
+        cmocka_unit_test(a_static_quorum_of_this_node_starts_again_and_again),
         NODE_TEST(a_topic_reconfigured_while_it_is_made_is_there_once),
         NODE_TEST(settings_that_change_under_load_are_reclaimed),
         NODE_TEST(a_changed_setting_holds_for_the_next_append),
