@@ -51,7 +51,7 @@ SUITES = [
     Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
     Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900),
     Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, long_limit_s=7200),
-    Suite("storage", "the stock settings; a full disk", "disk", SERVER),
+    Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
     Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
 ]

@@ -1,5 +1,6 @@
 """A broker under test: Jackdaw, or Apache Kafka as the measure. Both take the same settings, print
 `ready HOST:PORT` when they serve, stop on SIGTERM and crash on SIGKILL."""
+import os
 import pathlib
 import queue
 import signal
@@ -28,7 +29,7 @@ class Target:
                          "listeners": "PLAINTEXT://127.0.0.1:0", "offsets.topic.replication.factor": "1",
                          "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
                          **(settings or {})}
-        self.process = self.address = self.ready_s = None
+        self.process = self.address = self.ready_s = self.pid = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def command(self):
@@ -64,6 +65,8 @@ class Target:
                 raise TargetError(f"not ready in {START_S[self.kind]} s: {self.last_words()}") from None
             if line is None:
                 raise TargetError(f"ended with status {process.wait()} before it was ready: {self.last_words()}")
+            if line.startswith("pid "):
+                self.pid = int(line.split()[1])
             if line.startswith("ready "):
                 self.address = line.split()[1]
                 self.ready_s = time.monotonic() - started
@@ -83,9 +86,14 @@ class Target:
             raise TargetError(f"did not stop in {STOP_S[self.kind]} s") from None
 
     def kill(self):
-        """SIGKILL: what was not written is lost, and nothing is said to clients."""
+        """SIGKILL: what was not written is lost, and nothing is said to clients. Afterwards its ports and
+        directories are free."""
         self.process.kill()
         self.process.wait()
+        # The starter of Kafka is gone before the broker that dies with it.
+        while self.pid and os.path.exists(f"/proc/{self.pid}"):
+            time.sleep(0.005)
+        self.pid = None
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
