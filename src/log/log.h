@@ -137,6 +137,7 @@ struct log_position {
 struct log_span {
     struct file_ref *file; /* NULL when size is 0 */
     int64_t position;
+    int64_t segment_base;
     int32_t size;
     struct log_position next; /* where the next read goes on: its offset and hint */
     bool first_batch_cut;     /* size is 0 because the first batch is larger than max_bytes */

@@ -149,6 +149,7 @@ static int reading_span(struct reading *reading, struct log_span *ret_span)
     }
     struct log_span span = {
         .position = reading->start,
+        .segment_base = reading->segment->base_offset,
         .first_batch_cut = too_large,
         .next = reading_next(reading, cut, cut_next),
     };

@@ -114,6 +114,9 @@ struct out_piece {
     /* File ranges: answers true when the range was truncated away; then the connection closes. */
     bool (*stale)(const struct out_piece *piece);
     uint32_t file_epoch;
+    /* File ranges: told why the range cannot be sent, before the connection closes: -ENODATA, the
+     * file ends before it; -EIO and the like. May be NULL. */
+    void (*unreadable)(const struct out_piece *piece, int err);
 };
 
 /* A place in the order of answers. Embedded in the request. */

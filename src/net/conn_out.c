@@ -69,11 +69,23 @@ static void warm_run(struct pool_job *job)
     free(sink);
 }
 
+/* A file range cannot be sent: after a part of the answer there is no other way to say so than to
+ * close. */
+static void piece_unreadable(struct conn *conn, const struct out_piece *piece, int err)
+{
+    if (piece->unreadable)
+        piece->unreadable(piece, err);
+    else
+        say_error(conn->set->say, "cannot read a log segment", kv_text("error", result_text(err)));
+    conn_close(conn, "log segment unreadable");
+}
+
 static void warm_done(struct loop *loop, struct pool_job *job)
 {
     (void)loop;
     struct conn_warm *warm = container_of(job, struct conn_warm, job);
     struct conn *conn = warm->conn;
+    const struct out_piece *piece = warm->piece;
     int result = warm->result;
     conn->warm = NULL;
     if (result == 0) /* send it now, even if it went cold again or cannot be probed */
@@ -81,10 +93,10 @@ static void warm_done(struct loop *loop, struct pool_job *job)
     free(warm);
     if (conn->closed) {
         conn_drop_answers(conn);
+    } else if (result == -ENOMEM) {
+        conn_close(conn, "out of memory");
     } else if (result < 0) {
-        say_error(conn->set->say, "cannot read a log segment",
-                  kv_text("error", result_text(result)));
-        conn_close(conn, "log segment unreadable");
+        piece_unreadable(conn, piece, result);
     } else {
         conn_flush(conn);
         conn_watch(conn);
@@ -112,8 +124,8 @@ static void warm_start(struct conn *conn, struct out_piece *piece, size_t size)
     pool_submit(conn->set->loop, &warm->job);
 }
 
-/* Send one slice of a file range: bytes sent, 0 when it cannot go now, -errno when the connection
- * is to be closed. */
+/* Send one slice of a file range: bytes sent, 0 when it cannot go now or the connection was closed,
+ * -errno when it is to be. */
 static ssize_t piece_send_file(struct conn *conn, struct out_piece *piece)
 {
     struct env *env = conn->set->loop->env;
@@ -128,12 +140,16 @@ static ssize_t piece_send_file(struct conn *conn, struct out_piece *piece)
             warm_start(conn, piece, slice);
             return 0;
         }
-        if (n < 0)
-            return n;
+        if (n <= 0) {
+            piece_unreadable(conn, piece, n < 0 ? (int)n : -ENODATA);
+            return 0;
+        }
     }
     ssize_t n = env->ops->sock_sendfile(env, conn->watch.sock, piece->file, piece->offset, slice);
-    if (n == 0)
-        return -ESTALE; /* the file ends before the range: it was cut */
+    if (n == 0 || n == -EIO) {
+        piece_unreadable(conn, piece, n < 0 ? -EIO : -ENODATA);
+        return 0;
+    }
     if (n == -EAGAIN || n == -EINTR)
         return 0;
     return n;

@@ -12,6 +12,7 @@
 
 /* How long a directory counts as slow after a slow write. */
 #define DIR_SLOW_NS INT64_C(1000000000)
+#define DAMAGE_SAY_NS INT64_C(60000000000)
 
 static void position_publish(struct published_position *at, struct log_position value)
 {
@@ -120,6 +121,8 @@ static void marks_advance(struct partition *partition, struct log_position end)
 void partition_reset_marks(struct partition *partition)
 {
     int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
+    if (!partition->log)
+        return; /* in an offline directory: nobody gets as far as to wait */
     pthread_mutex_lock(&partition->replica_lock);
     /* Read under the lock: an append that is under way comes to marks_advance before or after. */
     struct log_position end = log_end(partition->log);
@@ -275,6 +278,35 @@ int partition_append(struct partition *partition, struct validated *records, int
     }
     *ret_result = result;
     return 0;
+}
+
+/* Clients try again at once: one line a minute says it all. */
+static bool damage_due(struct partition *partition)
+{
+    int64_t now_ns = env_now_ns(partition->set->env);
+    int64_t said_ns = atomic_load(&partition->damage_said_ns);
+    return (said_ns == 0 || now_ns - said_ns >= DAMAGE_SAY_NS) &&
+           atomic_compare_exchange_strong(&partition->damage_said_ns, &said_ns, now_ns);
+}
+
+int partition_read_failed(struct partition *partition, int64_t offset, int err)
+{
+    struct partition_set *set = partition->set;
+    bool gone = err == -ENODATA || err == -ENOENT, damaged = err == -EBADMSG;
+    if (atomic_load(&partition->deleted))
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (err >= 0 || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+        return err;
+    if (gone || damaged) {
+        if (damage_due(partition))
+            say_error(set->say, "a log segment is damaged", kv_str("log", partition->name),
+                      kv_text("dir", partition->dir->dir.path), kv_int("offset", offset),
+                      kv_text("problem", gone ? "records are missing: the file was cut or removed"
+                                              : "no record batch is where one was"));
+        return KAFKA_CORRUPT_MESSAGE;
+    }
+    partition_dir_fail(set, partition->dir, err, "read");
+    return KAFKA_KAFKA_STORAGE_ERROR;
 }
 
 struct log_position partition_bound(const struct partition *partition, enum isolation isolation)

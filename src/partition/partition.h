@@ -52,19 +52,20 @@ struct partition_settings {
 
 struct partition {
     _Atomic int refs;
-    struct epoch_entry retired; /* the set's reference, once it is out of the table */
-    struct env_job burial;      /* closes the log of a deleted partition */
-    struct env_job flush;       /* syncs the log: a closed segment, or flush.messages */
-    _Atomic int64_t flushed_ms; /* monotonic: when a sync last began */
-    _Atomic int64_t sync_asked; /* somebody waits until all below is on the device */
-    _Atomic bool flushing;      /* `flush` is queued or runs, with a reference of its own */
+    struct epoch_entry retired;     /* the set's reference, once it is out of the table */
+    struct env_job burial;          /* closes the log of a deleted partition */
+    struct env_job flush;           /* syncs the log: a closed segment, or flush.messages */
+    _Atomic int64_t flushed_ms;     /* monotonic: when a sync last began */
+    _Atomic int64_t damage_said_ns; /* monotonic: when damage was last logged; 0: never */
+    _Atomic int64_t sync_asked;     /* somebody waits until all below is on the device */
+    _Atomic bool flushing;          /* `flush` is queued or runs, with a reference of its own */
     struct partition_set *set;
     struct partition_dir *dir;
     struct uuid topic_id;
     struct str topic; /* owned */
     struct str name;  /* owned: "topic-0" */
     int32_t index;
-    struct log *log;
+    struct log *log; /* NULL: the directory was offline when it was to be opened */
     struct parklock append_lock;
     pthread_mutex_t replica_lock;
     struct watermark end;                        /* log end offset */
@@ -128,14 +129,21 @@ bool partition_must_sync(struct partition *partition, int64_t end_offset);
 /* Sync the log on the pool, if it is not being synced already. */
 void partition_flush(struct partition *partition);
 
+/* A read of the log from `offset` on (-1: from anywhere) ended in this error: what to answer, any
+ * thread. As in Kafka, an error of the device takes the directory offline (KAFKA_STORAGE_ERROR),
+ * and bytes that are gone or make no sense are CORRUPT_MESSAGE of this partition alone. Both are
+ * logged, the latter once a minute. Kafka's errors, and those of memory and descriptors, come back
+ * as they are. */
+int partition_read_failed(struct partition *partition, int64_t offset, int err);
+
 /* The end of what a reader of this isolation may see. */
 struct log_position partition_bound(const struct partition *partition, enum isolation isolation);
 
 /* The mark that such a reader waits on. */
 struct watermark *partition_mark(struct partition *partition, enum isolation isolation);
 
-/* The log was opened, or its term changed: fail all waiters and set the marks from the log's end.
- */
+/* The log was opened, or its term changed: fail all waiters and set the marks from the log's end
+ * (left as they are without a log). */
 void partition_reset_marks(struct partition *partition);
 
 /* Give up the directory after an I/O error (any thread). */

@@ -124,10 +124,16 @@ static struct out_piece *assembly_add(struct assembly *assembly)
     return &assembly->pieces[assembly->count++];
 }
 
+static void records_unreadable(const struct out_piece *piece, int err)
+{
+    struct request_records *records = piece->owner;
+    records->unreadable(records, err);
+}
+
 static void assembly_external(void *context, size_t position, void *external, int32_t size)
 {
     struct assembly *assembly = context;
-    struct log_span *span = external;
+    struct request_records *records = external;
     struct out_piece *bytes = assembly_add(assembly);
     struct out_piece *file = bytes ? assembly_add(assembly) : NULL;
     if (!file)
@@ -135,11 +141,12 @@ static void assembly_external(void *context, size_t position, void *external, in
     bytes = file - 1;
     *bytes = (struct out_piece){.offset = (int64_t)assembly->from,
                                 .size = (int64_t)(position - assembly->from)};
-    *file = (struct out_piece){.file = file_ref_descriptor(span->file),
-                               .offset = span->position,
+    *file = (struct out_piece){.file = file_ref_descriptor(records->span.file),
+                               .offset = records->span.position,
                                .size = size,
-                               .owner = span,
-                               .maybe_cold = true};
+                               .owner = records,
+                               .maybe_cold = true,
+                               .unreadable = records_unreadable};
     assembly->from = position;
     atomic_fetch_add_explicit(&assembly->request->home->counters.bytes_out, size,
                               memory_order_relaxed);

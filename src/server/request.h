@@ -71,7 +71,14 @@ void request_release_frame(struct request *request);
 /* Produce: every partition is appended, the next Produce of the connection may start. */
 void request_appended(struct request *request);
 
-/* Encode and send. External records in the response are struct log_span *, which stay the
+/* A range of a log's file in an answer. `unreadable` hears why it could not be sent, on the loop,
+ * before the connection closes: -ENODATA, the file ends before it; -EIO and the like. */
+struct request_records {
+    struct log_span span;
+    void (*unreadable)(struct request_records *records, int err);
+};
+
+/* Encode and send. External records in the response are struct request_records *, which stay the
  * handler's: `cleanup` closes them, when they are sent or dropped. Always returns ANSWERED; a
  * response that cannot be encoded closes the connection. The request may be gone on return. */
 enum outcome request_answer(struct request *request, const void *response);

@@ -26,7 +26,8 @@ struct fetch_part {
     int error;
     struct log_position hint;
     struct waiter waiter;
-    struct log_span *span;
+    struct log_span *span; /* of `records`, or NULL: nothing was read */
+    struct request_records records;
     int64_t high_watermark, last_stable, log_start;
     struct aborted_transaction *aborted;
     int32_t aborted_count;
@@ -373,6 +374,13 @@ static int part_read_log(struct request *request, struct fetch_part *part,
     return err;
 }
 
+/* Its records could not be sent: the next fetch is told what is left to tell. */
+static void part_unreadable(struct request_records *records, int err)
+{
+    struct fetch_part *part = container_of(records, struct fetch_part, records);
+    (void)partition_read_failed(part->partition, part->fetch_offset, err);
+}
+
 /* Take the partition's span. -EAGAIN: the device has to be waited for. */
 static int part_read(struct request *request, struct fetch_part *part,
                      const struct fetch_work *work, struct fetch_room *room, bool may_block)
@@ -394,8 +402,9 @@ static int part_read(struct request *request, struct fetch_part *part,
     };
     if (params.bound.offset <= part->fetch_offset)
         return 0;
-    part->span = arena_alloc(&request->arena, sizeof *part->span);
-    int err = part->span ? part_read_log(request, part, work, &params) : -ENOMEM;
+    part->span = &part->records.span;
+    part->records.unreadable = part_unreadable;
+    int err = part_read_log(request, part, work, &params);
     if (err != 0 || part->span->size == 0) {
         part->span = NULL;
         return err;
@@ -417,7 +426,8 @@ static void fetch_read(struct request *request, struct fetch_work *work, bool ma
         if (err == 0)
             continue;
         int changed = partition_check_leader(part->partition, part->current_leader_epoch);
-        part->error = changed ? changed : err;
+        part->error =
+            changed ? changed : partition_read_failed(part->partition, part->fetch_offset, err);
     }
 }
 
@@ -515,7 +525,7 @@ static bool part_response(struct request *request, struct fetch_part *part,
     if (work->isolation == READ_COMMITTED && part->error == 0 && !part_aborted(request, part, ret))
         return false;
     if (part->span)
-        ret->records = (struct records){.size = part->span->size, .external = part->span};
+        ret->records = (struct records){.size = part->span->size, .external = &part->records};
     return true;
 }
 

@@ -152,6 +152,8 @@ static void search_run(struct pool_job *job)
         search->err = search->timestamp == MAX_TIMESTAMP
                           ? log_find_max_timestamp(log, search->end, &search->found)
                           : log_find_by_time(log, search->timestamp, search->end, &search->found);
+        if (search->err < 0)
+            search->err = partition_read_failed(search->partition, -1, search->err);
     }
 }
 
