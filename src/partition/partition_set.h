@@ -60,7 +60,8 @@ void partition_set_start(struct partition_set *set);
 
 /* Open (or create) the logs of these partitions with `threads` at a time and publish them. Called
  * at start, BLOCKING, before any loop runs. Reports what was recovered in one log line each where
- * something was. */
+ * something was. What fails takes its directory offline, see set_load.c; whether enough are left is
+ * the caller's to look at. */
 int partition_set_load(struct partition_set *set, const struct partition_assignment *items,
                        int32_t count, int32_t threads);
 

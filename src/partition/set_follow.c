@@ -84,7 +84,11 @@ static void create_run(struct pool_job *job)
     struct follow_step *step = container_of(job, struct follow_step, job);
     const struct found_log fresh = {.clean = true};
     for (int32_t i = 0; i < step->partition_count; i++) {
-        if (set_partition_open(step->partitions[i], &fresh) == 0)
+        struct partition *partition = step->partitions[i];
+        int err = set_partition_open(partition, &fresh);
+        if (err < 0 && set_dir_fault(step->set, partition->dir, err) == 0)
+            err = 0; /* it is there without a log, as any of its directory is now */
+        if (err == 0)
             continue;
         partition_unref(step->partitions[i]);
         step->partitions[i] = NULL;
@@ -109,6 +113,8 @@ static void delete_run(struct pool_job *job)
     struct follow_step *step = container_of(job, struct follow_step, job);
     struct partition *victim = step->victim;
     char path[LOG_PATH_MAX];
+    if (atomic_load(&victim->dir->offline)) /* a start that finds the folder sets it aside */
+        return;
     int err = log_dir_retire_folder(&victim->dir->dir, victim->topic, victim->index, path);
     if (err == -ENOENT) /* never written to */
         return;

@@ -1,5 +1,10 @@
 /* Opening logs: all of them at start, several at a time, and new ones later.
  *
+ * What goes wrong with one directory takes that one offline, as in Kafka, and the others are
+ * served. A partition of an offline directory is there without a log: who asks for it is told
+ * KAFKA_STORAGE_ERROR. So is one that was found nowhere while a directory is offline, because that
+ * may be where it is. Memory or descriptors running out is no directory's fault and ends the start.
+ *
  * At start a folder that belongs to no partition of the image is set aside as a stray, so that its
  * name is free for a new topic; what earlier deletions left is removed in the background. */
 #include "partition/set_private.h"
@@ -103,7 +108,9 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
     int err = log_open(&params, &partition->log, &report);
     if (err != 0) {
         say_error(set->say, "cannot open log", kv_text("dir", path),
-                  kv_text("error", result_text(err)));
+                  kv_text("error", err == -EUCLEAN
+                                       ? "records that were on disk are missing or damaged"
+                                       : result_text(err)));
         return err;
     }
     if (report.recovered_bytes > 0 || report.dropped_bytes > 0 || report.indexes_rebuilt > 0)
@@ -131,8 +138,16 @@ int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts)
 struct load_item {
     struct partition *partition;
     struct found_log found;
-    int err;
+    int err; /* that ends the start */
 };
+
+int set_dir_fault(struct partition_set *set, struct partition_dir *dir, int err)
+{
+    if (err > 0 || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+        return err;
+    partition_dir_fail(set, dir, err, "start");
+    return 0;
+}
 
 struct load_work {
     struct env *env;
@@ -147,8 +162,13 @@ static bool load_turn(void *context)
     int32_t i = atomic_fetch_add(&work->next, 1);
     if (i >= work->count)
         return false;
+    struct load_item *item = &work->items[i];
+    struct partition_dir *dir = item->partition->dir;
     env_allow_blocking(work->env, true);
-    work->items[i].err = set_partition_open(work->items[i].partition, &work->items[i].found);
+    if (atomic_load(&dir->offline))
+        return true;
+    int err = set_partition_open(item->partition, &item->found);
+    item->err = err == 0 ? 0 : set_dir_fault(item->partition->set, dir, err);
     return true;
 }
 
@@ -343,6 +363,22 @@ static int dir_content_clear(struct partition_set *set, struct log_dir *dir,
     return 0;
 }
 
+/* Everything about one directory; its fault takes it offline. */
+static int load_look(struct partition_set *set, struct arena *arena, struct dir_content *contents)
+{
+    int err = 0;
+    for (int32_t d = 0; err == 0 && d < set->dir_count; d++) {
+        struct partition_dir *dir = &set->dirs[d];
+        contents[d] = (struct dir_content){0};
+        if (atomic_load(&dir->offline))
+            continue;
+        err = dir_content_read(dir, arena, &contents[d]);
+        if (err < 0)
+            err = set_dir_fault(set, dir, err);
+    }
+    return err;
+}
+
 static int load_clear(struct partition_set *set, struct arena *arena, struct dir_content *contents,
                       const struct partition_assignment *items, int32_t count)
 {
@@ -355,8 +391,11 @@ static int load_clear(struct partition_set *set, struct arena *arena, struct dir
     leftovers->env = set->env;
     leftovers->say = set->say;
     arena_init(&leftovers->arena, 0);
-    for (int32_t d = 0; err == 0 && d < set->dir_count; d++)
+    for (int32_t d = 0; err == 0 && d < set->dir_count; d++) {
         err = dir_content_clear(set, &set->dirs[d].dir, &contents[d], &wanted, leftovers);
+        if (err < 0)
+            err = set_dir_fault(set, &set->dirs[d], err);
+    }
     if (leftovers->count > 0)
         env_job_submit(set->env, &leftovers->job);
     else
@@ -365,6 +404,15 @@ static int load_clear(struct partition_set *set, struct arena *arena, struct dir
 }
 
 /* ---- opening ---- */
+
+/* -1: none is. */
+static int32_t offline_dir(const struct partition_set *set)
+{
+    for (int32_t d = 0; d < set->dir_count; d++)
+        if (atomic_load(&set->dirs[d].offline))
+            return d;
+    return -1;
+}
 
 /* Find the directory of each partition, or choose one, and make its half. */
 static int load_prepare(struct partition_set *set, const struct partition_assignment *items,
@@ -393,9 +441,9 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
                 entry_offset(contents[d].starts, contents[d].start_count, &item);
         }
         if (item.dir < 0)
-            item.dir = set_emptiest_dir(set, counts);
+            item.dir = offline_dir(set);
         if (item.dir < 0)
-            return -EIO;
+            item.dir = set_emptiest_dir(set, counts);
         counts[item.dir]++;
         ret_items[i] =
             (struct load_item){.partition = set_partition_create(set, &item), .found = found};
@@ -435,8 +483,8 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
     struct load_item *loads = arena_array(&arena, (size_t)count + 1, sizeof *loads);
     if (!contents || !counts || !loads)
         err = -ENOMEM;
-    for (int32_t d = 0; err == 0 && d < set->dir_count; d++)
-        err = dir_content_read(&set->dirs[d], &arena, &contents[d]);
+    if (err == 0)
+        err = load_look(set, &arena, contents);
     if (err == 0)
         err = load_clear(set, &arena, contents, items, count);
     if (err == 0)

@@ -24,6 +24,9 @@ void set_remove(struct partition_set *set, const struct partition *partition);
 void set_destroy(struct partition_set *set);
 
 /* set_load.c */
+/* Take the directory offline for what went wrong in it: 0; or the error back, if it is not the
+ * directory's fault. Any thread. */
+int set_dir_fault(struct partition_set *set, struct partition_dir *dir, int err);
 /* NULL when memory runs out. */
 struct partition_settings *set_settings_create(const struct topic_settings *topic);
 /* Half-made: no log yet, in no table. NULL when memory runs out. item->dir is set. */

@@ -114,28 +114,12 @@ static void logs_run(struct pool_job *job)
         partition_set_load(&broker->partitions, life->assignments, life->assignment_count, threads);
 }
 
-static void logs_done(struct loop *loop, struct pool_job *job)
+/* The node lives on while some directory is left, but never without the one of its metadata. Says
+ * what is missing and stops otherwise. */
+static bool life_dirs_ok(struct broker_life *life)
 {
-    (void)loop;
-    struct broker_life *life = container_of(job, struct broker_life, job);
-    if (!life_job_ok(life))
-        return;
-    /* What the image said while the logs were opened comes now. */
-    follow_start(life->broker);
-    life_serve(life);
-}
-
-/* A directory went offline. The node lives on while others are left, but never without the
- * directory of its metadata. */
-static void dir_failed_run(struct loop *loop, struct loop_task *task)
-{
-    (void)loop;
-    struct broker_life *life = container_of(task, struct broker_life, dir_failed);
     struct broker *broker = life->broker;
     const struct broker_settings *settings = &broker->static_config->settings;
-    atomic_store(&life->dir_failed_posted, false);
-    if (life->stage >= LIFE_STOPPING) /* the partitions may be closing */
-        return;
     bool metadata = false, any = false;
     for (int32_t i = 0; i < broker->partitions.dir_count; i++) {
         const struct partition_dir *dir = &broker->partitions.dirs[i];
@@ -144,10 +128,31 @@ static void dir_failed_run(struct loop *loop, struct loop_task *task)
         metadata |= offline && str_equal(str_of(dir->dir.path), settings->metadata_log_dir);
     }
     if (any && !metadata)
-        return;
+        return true;
     say_error(&broker->say, metadata ? "the metadata directory is offline: stopping"
                                      : "every log directory is offline: stopping");
     life_fail(life, -EIO);
+    return false;
+}
+
+static void logs_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct broker_life *life = container_of(job, struct broker_life, job);
+    if (!life_job_ok(life) || !life_dirs_ok(life))
+        return;
+    /* What the image said while the logs were opened comes now. */
+    follow_start(life->broker);
+    life_serve(life);
+}
+
+static void dir_failed_run(struct loop *loop, struct loop_task *task)
+{
+    (void)loop;
+    struct broker_life *life = container_of(task, struct broker_life, dir_failed);
+    atomic_store(&life->dir_failed_posted, false);
+    if (life->stage < LIFE_STOPPING && !life->stop_asked) /* else the partitions may be closing */
+        (void)life_dirs_ok(life);
 }
 
 static void dir_failed(void *context, struct partition_dir *dir)

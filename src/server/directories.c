@@ -12,7 +12,7 @@ static const char *open_problem(int err)
 {
     switch (err) {
     case -ENOENT:
-        return "it is not empty and has no meta.properties";
+        return "it has no meta.properties";
     case -EWOULDBLOCK:
         return "another process uses it";
     case -EBADMSG:
@@ -22,10 +22,19 @@ static const char *open_problem(int err)
     }
 }
 
+/* The first directory that is there; NULL before one was opened. */
+static const struct log_dir *directory_first(const struct broker *broker)
+{
+    for (int32_t i = 0; i < broker->dir_count; i++)
+        if (!atomic_load(&broker->dirs[i].offline))
+            return &broker->dirs[i].dir;
+    return NULL;
+}
+
 static int directory_check(struct broker *broker, const struct partition_dir *dir)
 {
     const struct meta_properties *meta = &dir->dir.meta;
-    const struct meta_properties *first = &broker->dirs[0].dir.meta;
+    const struct meta_properties *first = &directory_first(broker)->meta;
     if (meta->node_id != broker->static_config->settings.node_id) {
         say_error(&broker->say, "log directory belongs to another node",
                   kv_text("dir", dir->dir.path), kv_int("its_node_id", meta->node_id),
@@ -41,19 +50,70 @@ static int directory_check(struct broker *broker, const struct partition_dir *di
     return 0;
 }
 
-int directories_open(struct broker *broker)
+/* Format all directories if every one is missing or empty. A directory that cannot be looked at
+ * says that the node is not new. */
+static int directories_format(struct broker *broker)
 {
     const struct broker_settings *settings = &broker->static_config->settings;
     char cluster_id[CLUSTER_ID_SIZE];
     bool fresh;
-    int err = format_is_fresh(broker->env, settings, &fresh, cluster_id);
-    if (err < 0)
-        say_error(&broker->say, "cannot read a log directory", kv_text("error", result_text(err)));
-    if (err == 0 && fresh) {
-        if (!cluster_id[0])
-            uuid_format(format_random_uuid(broker->env), cluster_id);
-        err = format_directories(broker->env, &broker->say, broker->static_config, cluster_id);
+    if (format_is_fresh(broker->env, settings, &fresh, cluster_id) < 0 || !fresh)
+        return 0;
+    if (!cluster_id[0])
+        uuid_format(format_random_uuid(broker->env), cluster_id);
+    return format_directories(broker->env, &broker->say, broker->static_config, cluster_id);
+}
+
+/* As in Kafka: what was never formatted, is of somebody else or in use is the operator's mistake;
+ * anything else is a fault of the device, and the node does without the directory. */
+static bool is_device_fault(int err)
+{
+    return err != -ENOENT && err != -EBADMSG && err != -EWOULDBLOCK && err != -EINVAL &&
+           err != -ENOMEM && err != -EMFILE && err != -ENFILE;
+}
+
+static int directory_open(struct broker *broker, const char *path)
+{
+    struct partition_dir *dir = &broker->dirs[broker->dir_count];
+    int err = log_dir_open(broker->env, path, &dir->dir);
+    if (err < 0) {
+        say_error(&broker->say, "cannot use log directory", kv_text("dir", path),
+                  kv_text("reason", open_problem(err)));
+        return err;
     }
+    broker->dir_count++;
+    err = directory_check(broker, dir);
+    if (err < 0)
+        return err;
+    err = log_dir_unmark_clean(&dir->dir);
+    if (err < 0) {
+        say_error(&broker->say, "cannot write to log directory", kv_text("dir", path),
+                  kv_text("reason", result_text(err)));
+        broker->dir_count--;
+        log_dir_close(&dir->dir);
+    }
+    return err;
+}
+
+/* Keep its place: its partitions answer KAFKA_STORAGE_ERROR. */
+static int directory_offline(struct broker *broker, const char *path)
+{
+    struct partition_dir *dir = &broker->dirs[broker->dir_count];
+    *dir = (struct partition_dir){
+        .dir = {.env = broker->env, .path = strdup(path), .lock_file = -1, .broker_epoch = -1}};
+    if (!dir->dir.path)
+        return -ENOMEM;
+    atomic_init(&dir->offline, true);
+    broker->dir_count++;
+    say_error(&broker->say, "log directory offline", kv_text("dir", path),
+              kv_text("during", "start"));
+    return 0;
+}
+
+int directories_open(struct broker *broker)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    int err = directories_format(broker);
     if (err < 0)
         return err;
     broker->dirs = calloc((size_t)settings->log_dir_count, sizeof *broker->dirs);
@@ -61,22 +121,19 @@ int directories_open(struct broker *broker)
         return -ENOMEM;
     for (int32_t i = 0; i < settings->log_dir_count; i++) {
         const char *path = settings->log_dirs[i].data;
-        err = log_dir_open(broker->env, path, &broker->dirs[i].dir);
-        if (err < 0) {
-            say_error(&broker->say, "cannot use log directory", kv_text("dir", path),
-                      kv_text("reason", open_problem(err)));
-            return err;
-        }
-        broker->dir_count++;
-        err = directory_check(broker, &broker->dirs[i]);
-        if (err == 0)
-            err = log_dir_unmark_clean(&broker->dirs[i].dir);
+        bool metadata = str_equal(settings->log_dirs[i], settings->metadata_log_dir);
+        err = directory_open(broker, path);
+        if (err < 0 && is_device_fault(err) && !metadata)
+            err = directory_offline(broker, path);
+        else if (err < 0 && is_device_fault(err))
+            say_error(&broker->say, "the metadata directory is offline: stopping",
+                      kv_text("dir", path));
         if (err < 0)
             return err;
-        if (str_equal(settings->log_dirs[i], settings->metadata_log_dir))
+        if (metadata)
             broker->directory_id = broker->dirs[i].dir.meta.directory_id;
     }
-    memcpy(broker->cluster_id, broker->dirs[0].dir.meta.cluster_id, sizeof broker->cluster_id);
+    memcpy(broker->cluster_id, directory_first(broker)->meta.cluster_id, sizeof broker->cluster_id);
     broker->incarnation_id = format_random_uuid(broker->env);
     return 0;
 }
@@ -128,7 +185,7 @@ bool directories_registration(struct broker *broker, struct arena *arena,
     ret_request->cluster_id = str_of(broker->cluster_id);
     ret_request->incarnation_id = broker->incarnation_id;
     ret_request->rack = settings->rack;
-    ret_request->previous_broker_epoch = broker->dirs[0].dir.broker_epoch;
+    ret_request->previous_broker_epoch = directory_first(broker)->broker_epoch;
     ret_request->features.items = broker_registration_request_feature_array(arena, features_count);
     ret_request->log_dirs.items =
         arena_array(arena, (size_t)broker->dir_count, sizeof(struct uuid));
@@ -142,9 +199,12 @@ bool directories_registration(struct broker *broker, struct arena *arena,
         feature->min_supported_version = features[i].min;
         feature->max_supported_version = features[i].max;
     }
-    for (int32_t i = 0; i < broker->dir_count; i++)
+    for (int32_t i = 0; i < broker->dir_count; i++) {
+        if (atomic_load(&broker->dirs[i].offline))
+            continue;
         ret_request->log_dirs.items[ret_request->log_dirs.count++] =
             broker->dirs[i].dir.meta.directory_id;
+    }
     return true;
 }
 

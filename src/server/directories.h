@@ -7,9 +7,10 @@
 #include "server/broker.h"
 
 /* Open all of log.dirs; format them first when every one is missing or empty. Sets dirs, cluster_id
- * and directory_id. Refuses a directory that holds something and has no meta.properties (-ENOENT),
- * that belongs to another node or cluster (-EINVAL), or that another process uses (-EWOULDBLOCK).
- * What is wrong is logged. BLOCKING. */
+ * and directory_id. Refuses a directory without meta.properties (-ENOENT) or with a malformed one
+ * (-EBADMSG), one that belongs to another node or cluster (-EINVAL), or that another process uses
+ * (-EWOULDBLOCK). One whose device fails is offline, unless it is the metadata's: then its error is
+ * the answer. What is wrong is logged. BLOCKING. */
 int directories_open(struct broker *broker);
 /* Unlock what the partition set has not taken over. */
 void directories_close(struct broker *broker);

@@ -80,8 +80,10 @@ static void on_stopped(void *context, struct broker *broker, int result)
 
 static struct broker_config *config_make(const struct broker_fixture *fixture)
 {
-    char dirs[128];
-    snprintf(dirs, sizeof dirs, "log.dirs=%s/data", fixture->dir);
+    char dirs[256];
+    snprintf(dirs, sizeof dirs, "log.dirs=%s/data%s%s%s", fixture->dir,
+             fixture->two_dirs ? "," : "", fixture->two_dirs ? fixture->dir : "",
+             fixture->two_dirs ? "/more" : "");
     const char *all[OVERRIDES_MAX] = {dirs, "listeners=PLAINTEXT://127.0.0.1:0",
                                       "jackdaw.event.loops=2"};
     int32_t count = 3;
@@ -138,25 +140,25 @@ int broker_fixture_start(struct broker_fixture *fixture)
     return 0;
 }
 
-int broker_fixture_stop(struct broker_fixture *fixture)
+void broker_fixture_wait_stopped(struct broker_fixture *fixture)
 {
-    broker_stop(fixture->broker);
     pthread_mutex_lock(&fixture->lock);
     while (!fixture->stopped)
         pthread_cond_wait(&fixture->changed, &fixture->lock);
-    int result = fixture->result;
     pthread_mutex_unlock(&fixture->lock);
+}
+
+int broker_fixture_stop(struct broker_fixture *fixture)
+{
+    broker_stop(fixture->broker);
+    broker_fixture_wait_stopped(fixture);
+    int result = fixture->result;
     fixture_end(fixture);
     return result;
 }
 
-struct broker_fixture *broker_fixture_create(const char *const *overrides)
-{
-    return broker_fixture_create_on(overrides, NULL);
-}
-
-struct broker_fixture *broker_fixture_create_on(const char *const *overrides,
-                                                void (*prepare)(struct env *env))
+static struct broker_fixture *fixture_create(const char *const *overrides,
+                                             void (*prepare)(struct env *env), bool two_dirs)
 {
     struct broker_fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
@@ -166,8 +168,26 @@ struct broker_fixture *broker_fixture_create_on(const char *const *overrides,
     pthread_cond_init(&fixture->changed, NULL);
     fixture->overrides = overrides;
     fixture->prepare = prepare;
+    fixture->two_dirs = two_dirs;
     assert_int_equal(broker_fixture_start(fixture), 0);
     return fixture;
+}
+
+struct broker_fixture *broker_fixture_create(const char *const *overrides)
+{
+    return fixture_create(overrides, NULL, false);
+}
+
+struct broker_fixture *broker_fixture_create_on(const char *const *overrides,
+                                                void (*prepare)(struct env *env))
+{
+    return fixture_create(overrides, prepare, false);
+}
+
+struct broker_fixture *broker_fixture_create_two_dirs(const char *const *overrides,
+                                                      void (*prepare)(struct env *env))
+{
+    return fixture_create(overrides, prepare, true);
 }
 
 void broker_fixture_destroy(struct broker_fixture *fixture)

@@ -27,6 +27,7 @@ struct broker_fixture {
     char log[64 * 1024]; /* lock; the last lines it said, each with its newline */
     size_t log_size;
     const char *const *overrides;
+    bool two_dirs; /* log.dirs is DIR/data,DIR/more; the metadata lies in the first */
     void (*prepare)(struct env *env);
 };
 
@@ -37,10 +38,17 @@ struct broker_fixture *broker_fixture_create(const char *const *overrides);
 struct broker_fixture *broker_fixture_create_on(const char *const *overrides,
                                                 void (*prepare)(struct env *env));
 
+/* The same with two log directories. */
+struct broker_fixture *broker_fixture_create_two_dirs(const char *const *overrides,
+                                                      void (*prepare)(struct env *env));
+
 /* Stop it in order; the result it stopped with. */
 int broker_fixture_stop(struct broker_fixture *fixture);
 /* On the same directory; with 0 the node is expected to come to serve. Returns the result. */
 int broker_fixture_start(struct broker_fixture *fixture);
+
+/* Wait until it has stopped by itself. */
+void broker_fixture_wait_stopped(struct broker_fixture *fixture);
 
 /* Stop it (0 is expected) if it runs, remove the directory. */
 void broker_fixture_destroy(struct broker_fixture *fixture);

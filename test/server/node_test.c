@@ -355,10 +355,7 @@ static void an_offline_directory_stops_the_node_it_holds_the_metadata_of(void **
     struct broker_fixture *fixture = *state;
     struct partition_set *set = &fixture->broker->partitions;
     partition_dir_fail(set, &set->dirs[0], -EIO, "a test");
-    pthread_mutex_lock(&fixture->lock);
-    while (!fixture->stopped)
-        pthread_cond_wait(&fixture->changed, &fixture->lock);
-    pthread_mutex_unlock(&fixture->lock);
+    broker_fixture_wait_stopped(fixture);
     assert_int_equal(broker_fixture_stop(fixture), -EIO);
 }
 

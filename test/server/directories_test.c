@@ -1,0 +1,334 @@
+/* Log directories that fail, at start and while the node runs; what Apache Kafka does in each case.
+ *
+ * A fault is planted by path: calls about files whose path holds the text fail, and reads of those
+ * that are open do. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/errors.h"
+#include "broker_fixture.h"
+
+#define PARTITIONS 2
+
+/* ---- a disk with faults ---- */
+
+static struct env_ops faulty_ops;
+static const struct env_ops *whole_ops;
+static const char *_Atomic fault_path; /* NULL: none */
+static _Atomic int fault_err;
+
+static bool path_is_faulty(const char *path)
+{
+    const char *part = atomic_load(&fault_path);
+    return part && strstr(path, part);
+}
+
+static bool file_is_faulty(int file)
+{
+    char link[64], path[512];
+    if (!atomic_load(&fault_path))
+        return false;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    path[size > 0 ? size : 0] = '\0';
+    return path_is_faulty(path);
+}
+
+static int faulty_open(struct env *env, const char *path, unsigned flags)
+{
+    return path_is_faulty(path) ? -atomic_load(&fault_err) : whole_ops->file_open(env, path, flags);
+}
+
+static ssize_t faulty_read(struct env *env, int file, void *data, size_t size, int64_t offset)
+{
+    return file_is_faulty(file) ? -atomic_load(&fault_err)
+                                : whole_ops->file_read(env, file, data, size, offset);
+}
+
+static ssize_t faulty_read_nowait(struct env *env, int file, void *data, size_t size,
+                                  int64_t offset)
+{
+    return file_is_faulty(file) ? -EAGAIN
+                                : whole_ops->file_read_nowait(env, file, data, size, offset);
+}
+
+static void plant(struct env *env)
+{
+    whole_ops = env->ops;
+    faulty_ops = *whole_ops;
+    faulty_ops.file_open = faulty_open;
+    faulty_ops.file_read = faulty_read;
+    faulty_ops.file_read_nowait = faulty_read_nowait;
+    env->ops = &faulty_ops;
+}
+
+static void fault(const char *path, int err)
+{
+    atomic_store(&fault_err, err);
+    atomic_store(&fault_path, path);
+}
+
+static int setup(void **state)
+{
+    fault(NULL, 0);
+    struct broker_fixture *fixture = broker_fixture_create_two_dirs(NULL, plant);
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", PARTITIONS);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        peer_produce(peer, "orders", i, 3);
+    peer_close(peer);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fault(NULL, 0);
+    broker_fixture_destroy(*state);
+    return 0;
+}
+
+/* ---- asking ---- */
+
+/* "DIR/data/orders-0", wherever the partition lies. */
+static const char *path_of(struct broker_fixture *fixture, const char *dir, int32_t partition,
+                           const char *file)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s/orders-%d%s", fixture->dir, dir, partition, file);
+    return path;
+}
+
+static int32_t partition_in(struct broker_fixture *fixture, const char *dir)
+{
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        if (access(path_of(fixture, dir, i, ""), F_OK) == 0)
+            return i;
+    fail_msg("no partition in %s", dir);
+    return -1;
+}
+
+static int16_t fetch_error(struct broker_fixture *fixture, int32_t partition, int64_t *ret_end)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct fetch_response response;
+    int peer = peer_connect(fixture);
+    peer_call(peer, &arena, API_FETCH, 12, fetch_of(&arena, "orders", partition, 0), &response);
+    const struct fetch_response_partition_data *answer =
+        &response.responses.items[0].partitions.items[0];
+    int16_t error = answer->error_code;
+    if (ret_end)
+        *ret_end = answer->high_watermark;
+    peer_close(peer);
+    arena_close(&arena);
+    return error;
+}
+
+static int16_t produce_error(struct broker_fixture *fixture, int32_t partition)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct bytes batch = fixture_batch_make(
+        &arena, &(struct fixture_batch){
+                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct produce_response response;
+    int peer = peer_connect(fixture);
+    peer_call(peer, &arena, API_PRODUCE, 9, produce_of(&arena, "orders", partition, -1, batch),
+              &response);
+    int16_t error = response.responses.items[0].partition_responses.items[0].error_code;
+    peer_close(peer);
+    arena_close(&arena);
+    return error;
+}
+
+static int16_t latest_error(struct broker_fixture *fixture, int32_t partition, int64_t timestamp)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct list_offsets_request_partition asked = {
+        .partition_index = partition, .current_leader_epoch = -1, .timestamp = timestamp};
+    struct list_offsets_request_topic topic = {.name = STR("orders"), .partitions = {&asked, 1}};
+    struct list_offsets_request request = {.replica_id = -1, .topics = {&topic, 1}};
+    struct list_offsets_response response;
+    int peer = peer_connect(fixture);
+    peer_call(peer, &arena, API_LIST_OFFSETS, 7, &request, &response);
+    int16_t error = response.topics.items[0].partitions.items[0].error_code;
+    peer_close(peer);
+    arena_close(&arena);
+    return error;
+}
+
+/* Three records in the one directory are served and a fourth is taken; the other one's are not. */
+static void expect_half_served(struct broker_fixture *fixture, int32_t bad)
+{
+    int64_t end;
+    assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(produce_error(fixture, bad), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(latest_error(fixture, bad, -1), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(fetch_error(fixture, 1 - bad, &end), 0);
+    assert_int_equal(end, 3);
+    assert_int_equal(produce_error(fixture, 1 - bad), 0);
+    assert_int_equal(latest_error(fixture, 1 - bad, -1), 0);
+    assert_true(broker_fixture_said(fixture, "log directory offline"));
+}
+
+/* ---- at start ---- */
+
+static void an_unreadable_segment_takes_its_directory_offline_at_start(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    fault("/more/orders-", EIO);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    expect_half_served(fixture, bad);
+    /* The device is back: nothing was lost. */
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    fault(NULL, 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    int64_t end;
+    assert_int_equal(fetch_error(fixture, bad, &end), 0);
+    assert_int_equal(end, 3);
+}
+
+static void a_damaged_segment_takes_its_directory_offline_at_start(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    /* After a clean stop every byte was there. */
+    assert_int_equal(truncate(path_of(fixture, "more", bad, "/00000000000000000000.log"), 10), 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    expect_half_served(fixture, bad);
+}
+
+static void
+a_directory_that_cannot_be_opened_is_offline_and_its_partitions_are_not_made_anew(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    fault("/more", EIO);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    expect_half_served(fixture, bad);
+    assert_int_not_equal(access(path_of(fixture, "data", bad, ""), F_OK), 0);
+    /* Topics are made and deleted beside it. */
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "later", 3);
+    for (int32_t i = 0; i < 3; i++)
+        assert_int_equal(peer_produce(peer, "later", i, 1), 0);
+    peer_close(peer);
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    fault(NULL, 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    int64_t end;
+    assert_int_equal(fetch_error(fixture, bad, &end), 0);
+    assert_int_equal(end, 3);
+}
+
+static void a_fault_in_the_metadata_directory_ends_the_start(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    fault("/data/orders-", EIO);
+    assert_int_equal(broker_fixture_start(fixture), -EIO);
+    assert_true(broker_fixture_said(fixture, "the metadata directory is offline: stopping"));
+    fault("/data/meta.properties", EIO);
+    assert_int_equal(broker_fixture_start(fixture), -EIO);
+    fault("/data/__cluster_metadata-0/", EIO);
+    assert_int_equal(broker_fixture_start(fixture), -EIO);
+    assert_true(broker_fixture_said(fixture, "__cluster_metadata"));
+}
+
+static void all_directories_failing_ends_the_start(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    fault("/orders-", EIO);
+    assert_int_equal(broker_fixture_start(fixture), -EIO);
+}
+
+static void an_unformatted_directory_is_refused(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    char path[256];
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    snprintf(path, sizeof path, "%s/more/meta.properties", fixture->dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(broker_fixture_start(fixture), -ENOENT);
+    assert_true(broker_fixture_said(fixture, "it has no meta.properties"));
+}
+
+/* ---- while it runs ---- */
+
+static void a_read_error_takes_the_directory_offline(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    fault("/more/orders-", EIO);
+    assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_KAFKA_STORAGE_ERROR);
+    expect_half_served(fixture, bad);
+    fault(NULL, 0);
+}
+
+static void a_segment_that_was_cut_is_said_and_harms_no_other_partition(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    int64_t end;
+    assert_int_equal(truncate(path_of(fixture, "more", bad, "/00000000000000000000.log"), 0), 0);
+    assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_CORRUPT_MESSAGE);
+    assert_true(broker_fixture_said(fixture, "a log segment is damaged"));
+    assert_int_equal(latest_error(fixture, bad, 0), KAFKA_CORRUPT_MESSAGE);
+    assert_int_equal(fetch_error(fixture, 1 - bad, &end), 0);
+    assert_int_equal(end, 3);
+    assert_int_equal(produce_error(fixture, 1 - bad), 0);
+}
+
+/* The batch's header is there, so that it is known only when the records are to be sent. */
+static void records_that_cannot_be_sent_close_the_connection_and_are_said(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    struct arena arena;
+    arena_init(&arena, 0);
+    assert_int_equal(truncate(path_of(fixture, "more", bad, "/00000000000000000000.log"), 70), 0);
+    int peer = peer_connect(fixture);
+    peer_ask(peer, API_FETCH, 12, 1, fetch_of(&arena, "orders", bad, 0));
+    size_t size;
+    assert_null(peer_receive(peer, &size));
+    peer_close(peer);
+    arena_close(&arena);
+    assert_true(broker_fixture_said(fixture, "a log segment is damaged"));
+    assert_int_equal(produce_error(fixture, 1 - bad), 0);
+}
+
+#define DIR_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DIR_TEST(an_unreadable_segment_takes_its_directory_offline_at_start),
+        DIR_TEST(a_damaged_segment_takes_its_directory_offline_at_start),
+        DIR_TEST(a_directory_that_cannot_be_opened_is_offline_and_its_partitions_are_not_made_anew),
+        DIR_TEST(a_fault_in_the_metadata_directory_ends_the_start),
+        DIR_TEST(all_directories_failing_ends_the_start),
+        DIR_TEST(an_unformatted_directory_is_refused),
+        DIR_TEST(a_read_error_takes_the_directory_offline),
+        DIR_TEST(a_segment_that_was_cut_is_said_and_harms_no_other_partition),
+        DIR_TEST(records_that_cannot_be_sent_close_the_connection_and_are_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
