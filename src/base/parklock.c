@@ -54,3 +54,15 @@ void parklock_release(struct parklock *lock)
     pthread_mutex_unlock(&lock->mutex);
     wakes_run(&wakes);
 }
+
+void parklock_leave(struct parklock *lock, struct park_waiter *waiter)
+{
+    pthread_mutex_lock(&lock->mutex);
+    bool granted = waiter->state == PARK_GRANTED;
+    if (waiter->state == PARK_QUEUED)
+        list_remove(&waiter->link);
+    waiter->state = PARK_IDLE;
+    pthread_mutex_unlock(&lock->mutex);
+    if (granted)
+        parklock_release(lock);
+}

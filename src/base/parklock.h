@@ -37,6 +37,10 @@ bool parklock_try(struct parklock *lock);
  * and free the waiter at once. */
 bool parklock_take(struct parklock *lock, struct park_waiter *waiter);
 
+/* Leave the line: afterwards `fire` is neither running nor going to run, and a lock that was handed
+ * over already has been released. A waiter that is in no line is accepted. */
+void parklock_leave(struct parklock *lock, struct park_waiter *waiter);
+
 /* Hand over to the first waiter, or free the lock. */
 void parklock_release(struct parklock *lock);
 

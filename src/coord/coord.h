@@ -34,12 +34,15 @@
 struct coord;
 struct coord_shard;
 struct coord_op;
-struct message_schema;
+struct coordinator_record_type;
+struct coord_batch;
+struct coord_put;
 
 /* What the world looks like to one decision or timer; valid during the call. */
 struct coord_turn {
-    int64_t now_ns;  /* monotonic: deadlines */
-    int64_t wall_ms; /* wall clock: record timestamps, retention */
+    struct loop *loop; /* the one that this runs on */
+    int64_t now_ns;    /* monotonic: deadlines */
+    int64_t wall_ms;   /* wall clock: record timestamps, retention */
     const struct image *image;
     const struct broker_settings *settings;
 };
@@ -69,28 +72,36 @@ struct coord_marker {
 struct coord_fold {
     const char *name;  /* "group": for log lines */
     const char *topic; /* "__consumer_offsets" */
+    /* What batches are compressed with, unless the topic has a codec of its own. NULL: nothing. */
+    enum compression (*codec)(const struct broker_settings *settings);
 
-    /* An empty state; NULL: out of memory. `shard` outlives it. */
+    /* An empty state; NULL: out of memory. `shard` outlives it. Made on the pool where there is a
+     * log to replay, else with the first op, so that an empty shard has none. */
     void *(*create)(struct coord_shard *shard, void *context);
+    /* Any thread, a pool job as a rule; nobody else knows the state any more, its timers and
+     * effects are no longer linked (cancelling them is harmless). */
     void (*destroy)(void *state);
 
     /* Take in a record or marker. Deterministic: no clock, no randomness, no I/O. A record of an
-     * unknown type or that does not parse is counted, said once and skipped, as Kafka does. Returns
-     * false only when memory is exhausted: the shard then fails (and is loaded again later). While
-     * loading these run on a pool thread that alone knows the state. */
+     * unknown type or that does not parse is counted, said once and skipped, as Kafka does; records
+     * without a key never come here. Returns false only when memory is exhausted: the shard then
+     * fails (and is loaded again later). While loading these run on a pool thread that alone knows
+     * the state. Whoever frees a timer here cancels it first, as everywhere. */
     bool (*apply)(void *state, const struct coord_record *record);
     bool (*mark)(void *state, const struct coord_marker *marker);
 
-    /* The log is replayed; shard lock held, home loop. Rebuild soft state: liveness with full
-     * timeouts, timers, effects that the records promise (such as markers to be written). */
+    /* The log is replayed, or a new state was made for an empty one; shard lock held, any loop.
+     * Rebuild soft state: liveness with full timeouts, timers, effects that the records promise
+     * (such as markers to be written). May be NULL. */
     void (*loaded)(void *state, const struct coord_turn *turn);
 
-    /* Leadership is lost or the broker stops; shard lock held. Let go of everything outside the
-     * state: complete parked waits with NOT_COORDINATOR. Timers are cancelled by the runtime. */
+    /* Leadership is lost, the broker stops or the shard failed; shard lock held, home loop. Let go
+     * of everything outside the state: complete parked waits with NOT_COORDINATOR. Timers and
+     * effects are cancelled by the runtime. Called once for each `loaded`. May be NULL. */
     void (*unloaded)(void *state, struct wakes *wakes);
 
-    /* The metadata image changed (topics came, went, grew); shard lock held, home loop. May be
-     * NULL. */
+    /* The metadata image changed (topics came, went, grew); shard lock held, home loop. Not called
+     * while there is no state. May be NULL. */
     void (*image_changed)(void *state, const struct coord_turn *turn);
 };
 
@@ -99,7 +110,7 @@ struct coord_fold {
 struct coord_params {
     struct env *env;
     const struct say *say;
-    struct loop *loops; /* shards are spread over them by partition index */
+    struct loop *const *loops; /* copied; shards are spread over them by partition index */
     int32_t loop_count;
     struct partition_set *partitions;
     struct epoch_domain *epochs;
@@ -110,27 +121,36 @@ struct coord_params {
     void *server;
 };
 
+/* Internal topics that are loaded at the same time; the pool has other work, too. */
+#define COORD_LOADS_MAX 4
+
 int coord_create(const struct coord_params *params, struct coord **ret_coord);
-/* After every shard was unloaded and no op is left (coord_quiet). */
+/* After every shard was unloaded and no op is left (coord_quiet), and the loops are joined. */
 void coord_destroy(struct coord *coord);
 
-/* Home loop of the broker, after partitions follow an image: load shards that this broker leads
- * now, drop those that it does not, tell the others that the image changed. `partition_count` is
- * the internal topic's (0: it does not exist yet). */
+/* Home loop of the broker, after partitions follow an image (partition_set's `applied`): load
+ * shards that this broker leads now, drop those that it does not, tell the others that the image
+ * changed. `topic` is the internal topic (NULL: it does not exist). */
 void coord_follow(struct coord *coord, const struct topic_image *topic, bool image_changed);
-/* Unload everything (the broker stops), and whether nothing is left to wait for. */
+/* Unload everything (the broker stops), and whether nothing is left to wait for: no shard, no job,
+ * no task. Ops that wait for their commit end as they would. */
 void coord_stop(struct coord *coord);
 bool coord_quiet(const struct coord *coord);
+
+/* From the turn_begin hook of a loop whose gap_ns is not 0, on that loop: liveness timers of its
+ * shards are moved by the gap before any of them fires. */
+void coord_gap(struct coord *coord, struct loop *loop);
 
 /* The partition of the internal topic that a group or transactional id belongs to: Java's
  * String.hashCode over UTF-16 code units, made non-negative as Kafka's Utils.abs does, modulo. -1
  * while the topic does not exist. Invalid UTF-8 counts as U+FFFD, as Java decodes it. */
 int32_t coord_partition_for(const struct coord *coord, struct str id);
+int32_t coord_hash_partition(struct str id, int32_t count); /* count > 0 */
 int32_t java_string_hash(struct str utf8);
 
 /* A reference to the shard of this partition, for one op; any loop, epoch reader online. 0;
- * NOT_COORDINATOR (we do not lead it), COORDINATOR_NOT_AVAILABLE (the topic does not exist yet),
- * COORDINATOR_LOAD_IN_PROGRESS. */
+ * NOT_COORDINATOR (we do not lead it, or it could not be loaded), COORDINATOR_NOT_AVAILABLE (the
+ * topic does not exist yet), COORDINATOR_LOAD_IN_PROGRESS. */
 int coord_shard_find(struct coord *coord, int32_t partition, struct coord_shard **ret_shard);
 int32_t coord_shard_count(const struct coord *coord); /* partitions of the topic; 0: none */
 void coord_shard_unref(struct coord_shard *shard);
@@ -138,6 +158,8 @@ int32_t coord_shard_partition(const struct coord_shard *shard);
 int32_t coord_shard_epoch(const struct coord_shard *shard); /* leader epoch = coordinator epoch */
 struct env *coord_shard_env(const struct coord_shard *shard);
 const struct say *coord_shard_say(const struct coord_shard *shard);
+struct loop *coord_shard_home(const struct coord_shard *shard);
+struct coord_shard *coord_shard_ref(struct coord_shard *shard);
 
 /* ---- one use of a shard ---- */
 
@@ -154,8 +176,11 @@ struct coord_transaction {
 
 enum coord_stage { COORD_LOCK, COORD_APPEND_LOCK, COORD_APPENDING, COORD_AWAIT, COORD_ENDED };
 
-/* Embedded in its owner, which keeps it until coord_op_run said that it is over. Zero it, then set
- * what is marked "owner". */
+/* Records of one op, encoded; more is RECORD_LIST_TOO_LARGE whatever the topic allows. */
+#define COORD_OP_BYTES_MAX (64 * 1024 * 1024)
+
+/* Embedded in its owner, which keeps it until coord_op_run said that it is over. coord_op_init,
+ * then set what is marked "owner". */
 struct coord_op {
     struct coord_shard *shard; /* owner: a reference, given back at the end */
     enum coord_access access;  /* owner */
@@ -170,10 +195,11 @@ struct coord_op {
      */
     int (*decide)(struct coord_op *op, void *state, const struct coord_turn *turn);
 
-    /* Owner. Called once if decide was called, under the lock, after the records were applied
-     * (error == 0) or given up (decide's code, or why the append failed, in coordinator terms:
-     * COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, RECORD_LIST_TOO_LARGE, ...). Change soft state,
-     * write the answer (copied into the request's arena), start timers. May be NULL. */
+    /* Owner. Called once if decide was called (or would have been, with `marker`), under the lock,
+     * after the records were applied (error == 0) or given up (decide's code, or why the append
+     * failed, in coordinator terms: COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
+     * RECORD_LIST_TOO_LARGE, INVALID_PRODUCER_EPOCH, ...). Change soft state, write the answer
+     * (copied into the request's arena), start timers. May be NULL. */
     void (*settle)(struct coord_op *op, void *state, const struct coord_turn *turn, int error);
 
     /* Owner. ANY THREAD: have coord_op_run called again, as request_wake_later. */
@@ -183,57 +209,71 @@ struct coord_op {
 
     /* The runtime's. */
     enum coord_stage stage;
+    bool begun, decided;
     int error;
     int32_t leader_epoch;
+    int64_t wall_ms;    /* of the decision: the records' timestamp */
     struct arena arena; /* the records under construction; closed at the end */
     struct coord_put *first_put, **last_put;
     int32_t put_count;
     size_t put_bytes;
+    struct coord_batch *batch; /* what is being appended; in the arena */
     struct park_waiter shard_park, append_park;
-    struct waiter waiter;
-    struct wakes *wakes; /* while settle runs */
+    struct waiter waiter, sync_waiter;
+    struct wakes *wakes; /* while decide and settle run */
     struct pool_job job; /* an append to a slow disk */
 };
 
-/* Go on as far as possible. True: it is over, *ret_error is 0, decide's code, or the runtime's
- * (NOT_COORDINATOR when leadership went away); the shard's reference is given back. False: parked,
- * `wake` will be called. Calling without having been woken is harmless. */
+void coord_op_init(struct coord_op *op);
+
+/* Go on as far as possible, always on the same loop. True: it is over, *ret_error is 0, decide's
+ * code, or the runtime's (NOT_COORDINATOR when leadership went away); the shard's reference is
+ * given back. False: parked, `wake` will be called. Calling without having been woken is harmless.
+ */
 bool coord_op_run(struct coord_op *op, const struct coord_turn *turn, int *ret_error);
 
-/* Stop waiting (deadline, closed connection). True: ended now, nothing was or will be appended on
- * its behalf that was not before; the error is `error`. False: an append is under way; run it on.
- */
-bool coord_op_give_up(struct coord_op *op, int error);
+/* Stop waiting (deadline, closed connection). True: ended now, nothing will be appended on its
+ * behalf that was not before (in COORD_AWAIT the records are in the log and settle was called); the
+ * owner answers what it likes, the shard's reference is given back. False: an append is under way
+ * or about to be; run it on, and try again when it is parked in another stage. */
+bool coord_op_give_up(struct coord_op *op);
 
-/* In decide: add a record, encoded from protocol/ messages of group `data`; key NULL is not
- * allowed, value NULL is a tombstone. The key gets its type's number in front and the value
- * `value_version`. 0 or -ENOMEM. */
-int coord_op_put(struct coord_op *op, const struct message_schema *key_schema, const void *key,
-                 const struct message_schema *value_schema, const void *value,
-                 int16_t value_version);
+/* In decide: add a record of this type (COORDINATOR_..._RECORD's row, see protocol/stored.h). The
+ * key gets its type's number in front and the value `value_version`; value NULL is a tombstone. 0,
+ * RECORD_LIST_TOO_LARGE above COORD_OP_BYTES_MAX, or -ENOMEM and other results of message_encode:
+ * return it from decide. */
+int coord_op_put(struct coord_op *op, const struct coordinator_record_type *type, const void *key,
+                 const void *value, int16_t value_version);
+/* The same with bytes as they are to be stored. */
+int coord_op_put_bytes(struct coord_op *op, struct bytes key, struct bytes value);
 
-/* In settle or a timer: what to pass to coord_wait_complete and friends. */
+/* In decide or settle: what to pass to coord_wait_complete and friends. */
 static inline struct wakes *coord_op_wakes(const struct coord_op *op)
 {
     return op->wakes;
 }
+/* The same wherever the shard's lock is held and there is no op: in loaded and image_changed. */
+struct wakes *coord_shard_wakes(struct coord_shard *shard);
 
 /* ---- timers and effects: soft state, under the shard's lock ---- */
 
 /* Embedded in a member, a group, a transaction. When due an op of its own is run on the shard's
- * home loop: decide and settle as for a request's op, `op->timer` gone from the heap before decide.
- * A timer that finds in decide that its deadline has moved sets itself again and answers with no
- * records. */
+ * home loop: decide and settle as for a request's op, the timer gone from the heap before decide. A
+ * timer that finds in decide that its deadline has moved sets itself again and answers with no
+ * records. If the append fails and there is no settle, it is armed again a second later.
+ *
+ * Who frees the memory of a timer cancels it first, armed or not. Where the timer's own records
+ * free its owner (apply removes the member), the cancel also means that settle is not called. */
 struct coord_timer {
     struct heap_node node;
-    bool liveness; /* moved by the time the process did not run (loop->gap_ns) */
+    bool liveness; /* moved by the time the process did not run (coord_gap) */
     int (*decide)(struct coord_timer *timer, struct coord_op *op, void *state,
                   const struct coord_turn *turn);
     void (*settle)(struct coord_timer *timer, struct coord_op *op, void *state,
                    const struct coord_turn *turn, int error); /* may be NULL */
 };
 
-void coord_timer_init(struct coord_timer *timer);
+void coord_timer_init(struct coord_timer *timer); /* then set `decide`, `settle`, `liveness` */
 /* Arm, or move. From decide, settle, loaded, image_changed (timers are the one soft state that
  * decide may touch). */
 void coord_timer_set(struct coord_shard *shard, struct coord_timer *timer, int64_t due_ns);
@@ -245,15 +285,20 @@ static inline bool coord_timer_armed(const struct coord_timer *timer)
 
 /* Something to be done outside once the records below `offset` are committed: write markers, answer
  * those who wait for a group. Released in order of offset, under the lock, on whichever loop has
- * it. Must be derivable from the state, so that `loaded` can make it again, and idempotent. */
+ * it, and no longer linked then. Must be derivable from the state, so that `loaded` can make it
+ * again, and idempotent. */
 struct coord_effect {
     struct list link;
     int64_t offset;
     void (*release)(struct coord_effect *effect, void *state, struct wakes *wakes);
 };
 
-/* From settle, loaded: after what was appended so far. Runs at once when it is committed already
- * (before the op that settled ends). The owner keeps it until it was released or cancelled. */
+void coord_effect_init(struct coord_effect *effect,
+                       void (*release)(struct coord_effect *effect, void *state,
+                                       struct wakes *wakes));
+/* From settle, loaded, release: after what was applied so far. Runs before the lock is dropped when
+ * that is committed already. The owner keeps it until it was released or cancelled; adding one that
+ * is linked does nothing but move it behind what was applied since. */
 void coord_effect_add(struct coord_shard *shard, struct coord_effect *effect);
 void coord_effect_cancel(struct coord_effect *effect);
 
@@ -276,12 +321,17 @@ void coord_wait_init(struct coord_wait *wait,
 /* Unlink and wake; a wait that does not wait is left alone. */
 void coord_wait_complete(struct coord_wait *wait, int error, struct wakes *wakes);
 
-/* An op of the shard's own on its home loop (a timer's, an effect's follow-up): allocated by the
- * caller, freed by `ended` when it is over. From any thread, also under the shard's lock. */
+/* An op of the shard's own on its home loop (an effect's follow-up): allocated by the caller, freed
+ * by `ended` when it is over. Set op.access, op.decide and op.settle (after coord_op_init) and
+ * `ended`; shard, wake and references are the runtime's. From any thread, also under the shard's
+ * lock. */
 struct coord_task {
     struct coord_op op;
-    struct loop_task again;
     void (*ended)(struct coord_task *task, int error); /* home loop, no lock held */
+    struct loop_task again;                            /* the runtime's */
+    _Atomic bool posted;
+    bool over;
+    int error;
 };
 void coord_task_start(struct coord_shard *shard, struct coord_task *task, struct wakes *wakes);
 

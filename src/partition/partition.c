@@ -249,15 +249,14 @@ static int append_timed(struct partition *partition, struct validated *records,
     return err;
 }
 
-int partition_append(struct partition *partition, struct validated *records, int16_t acks,
-                     enum log_origin origin, struct log_append_result *ret_result)
+static int append_as(struct partition *partition, struct validated *records, int16_t acks,
+                     struct log_append_params params, struct log_append_result *ret_result)
 {
     if (acks == -1 && !enough_in_sync(partition))
         return KAFKA_NOT_ENOUGH_REPLICAS;
     partition_sync_settings(partition);
-    int32_t epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
+    params.leader_epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
     struct log_append_result result;
-    struct log_append_params params = {.leader_epoch = epoch, .origin = origin};
     int err = append_timed(partition, records, &params, &result);
     if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG) {
         /* Space may come back: nothing was written, the client tries again. */
@@ -307,6 +306,21 @@ int partition_read_failed(struct partition *partition, int64_t offset, int err)
     }
     partition_dir_fail(set, partition->dir, err, "read");
     return KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+int partition_append(struct partition *partition, struct validated *records, int16_t acks,
+                     enum log_origin origin, struct log_append_result *ret_result)
+{
+    struct log_append_params params = {.origin = origin};
+    return append_as(partition, records, acks, params, ret_result);
+}
+
+int partition_append_marker(struct partition *partition, struct validated *records,
+                            int16_t transaction_version, struct log_append_result *ret_result)
+{
+    struct log_append_params params = {.origin = LOG_ORIGIN_COORDINATOR,
+                                       .transaction_version = transaction_version};
+    return append_as(partition, records, -1, params, ret_result);
 }
 
 struct log_position partition_bound(const struct partition *partition, enum isolation isolation)

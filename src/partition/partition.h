@@ -118,6 +118,11 @@ void partition_validate_rules(const struct partition *partition, int64_t now_ms,
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
                      enum log_origin origin, struct log_append_result *ret_result);
 
+/* The same for the marker of a transaction's end, as a coordinator has it written: acks=all, with
+ * the version of WriteTxnMarkers' `transaction_version` (2: it must raise the producer's epoch). */
+int partition_append_marker(struct partition *partition, struct validated *records,
+                            int16_t transaction_version, struct log_append_result *ret_result);
+
 /* Whether appends are to be made on a pool thread now, because the directory's writes are slow: by
  * the holder of append_lock, with an epoch reader of its own. */
 bool partition_is_slow(const struct partition *partition);
