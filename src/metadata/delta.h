@@ -25,6 +25,7 @@ struct broker_change {
     const struct broker_image *after;
 };
 
+/* By type, then by name. */
 struct config_change {
     int8_t type;
     struct str name;

@@ -80,6 +80,7 @@ static void table_free(struct epoch_entry *entry)
 int set_insert(struct partition_set *set, struct partition *partition)
 {
     struct partition_table *table = atomic_load_explicit(&set->table, memory_order_relaxed);
+    must(!partition_find(set, partition->topic_id, partition->index));
     if ((table->used + 1) * 2 > table->mask) {
         struct partition_table *larger = table_create((table->mask + 1) * 2);
         if (!larger)

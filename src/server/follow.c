@@ -150,10 +150,32 @@ static bool broker_config_changed(const struct broker *broker, const struct imag
     return false;
 }
 
+static bool topic_config_changed(const struct image_delta *delta, struct str topic)
+{
+    int32_t low = 0, high = delta->config_count;
+    while (low < high) { /* by type, then by name */
+        int32_t middle = low + (high - low) / 2;
+        const struct config_change *change = &delta->configs[middle];
+        int order = change->type - CONFIG_RESOURCE_TOPIC;
+        if (order == 0)
+            order = str_compare(change->name, topic);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Each partition once. */
 static bool gather_changes(struct gathering *gathering, const struct image_delta *delta)
 {
     for (int32_t i = 0; i < delta->topic_count; i++) {
         const struct topic_change *change = &delta->topics[i];
+        if (change->after && topic_config_changed(delta, change->after->name))
+            continue; /* all of its partitions come below */
         const struct topic_settings *settings =
             change->after ? settings_of(gathering, delta->after, change->after->name) : NULL;
         if (change->after && !settings)

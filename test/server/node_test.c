@@ -173,6 +173,39 @@ static void a_static_quorum_of_this_node_starts_again_and_again(void **state)
     broker_fixture_destroy(fixture);
 }
 
+/* The metadata tells of the topic and of its configuration at once. */
+static void a_topic_made_with_a_configuration_is_there_once(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int peer = peer_connect(fixture);
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct create_topics_request_creatable_topic_config config = {.name = STR("retention.ms"),
+                                                                  .value = STR("123456")};
+    struct create_topics_request_creatable_topic topic;
+    struct create_topics_request request;
+    struct create_topics_response response;
+    create_topics_request_init(&request);
+    create_topics_request_creatable_topic_init(&topic);
+    topic.name = STR("orders");
+    topic.num_partitions = 4;
+    topic.replication_factor = 1;
+    topic.configs.items = &config;
+    topic.configs.count = 1;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
+    peer_call(peer, &arena, API_CREATE_TOPICS, 7, &request, &response);
+    assert_int_equal(response.topics.items[0].error_code, 0);
+    assert_int_equal(partition_count(fixture), 4);
+    assert_int_equal(peer_produce(peer, "orders", 3, 1), 0);
+    assert_int_equal(delete_topic(peer, "orders"), 0);
+    while (partition_count(fixture) > 0)
+        sched_yield();
+    arena_close(&arena);
+    peer_close(peer);
+}
+
 /* Configurations change while the logs of new topics are being made; each partition must come to be
  * once, and with the settings that were set last. */
 static void a_topic_reconfigured_while_it_is_made_is_there_once(void **state)
@@ -368,6 +401,7 @@ int main(void)
         NODE_TEST(stopping_waits_for_nobody_who_only_listens),
         NODE_TEST(a_stopped_broker_leaves_its_registration_fenced),
         cmocka_unit_test(a_static_quorum_of_this_node_starts_again_and_again),
+        NODE_TEST(a_topic_made_with_a_configuration_is_there_once),
         NODE_TEST(a_topic_reconfigured_while_it_is_made_is_there_once),
         NODE_TEST(settings_that_change_under_load_are_reclaimed),
         NODE_TEST(a_changed_setting_holds_for_the_next_append),
