@@ -531,6 +531,120 @@ def dump_metadata(context, client):
     expect(said.count('"type":"PARTITION_RECORD"') >= 2, True, "its partitions' records")
 
 
+# --- segments and retention, on a live topic, by Kafka's tools ---
+
+# So that nobody waits for the janitor.
+EAGER = {"log.retention.check.interval.ms": "100", "log.initial.task.delay.ms": "100", "log.segment.delete.delay.ms": "100"}
+SEGMENT_BYTES = 1048576  # the least that Kafka allows
+
+
+def bulk(context, topic, count=60, since_ms=BEGAN_MS):
+    """Records that do not shrink, several batches to a segment, a second apart."""
+    chance = random.Random(count)
+    context.helper.produce(topic, [Record(b"%d" % n, chance.randbytes(50_000), (), since_ms + n * 1000) for n in range(count)],
+                           config={"batch.size": 120_000})
+
+
+def set_live(client, topic, key, value):
+    client.set_config("topic", topic, {key: value})
+    eventually(lambda: client.describe_config("topic", topic)[key], value, key)
+
+
+def bases(context, topic):
+    return [int(path.stem) for path in context.target.segments(topic)]
+
+
+def check_files(context, client, topic):
+    """The tools accept every file, and LogDirsCommand says how large they are."""
+    segments = context.target.segments(topic)
+    client.dump_log(*segments, options=("--deep-iteration",))
+    for kind in (".index", ".timeindex"):
+        closed = [path.with_suffix(kind) for path in segments[:-1]]
+        if closed:
+            client.dump_log(*closed)
+    snapshots = sorted((context.target.data / f"{topic}-0").glob("*.snapshot"))
+    if snapshots:
+        client.dump_log(*snapshots)
+    found = client.describe_log_dirs()[str(context.target.data)]
+    expect(found[f"{topic}-0"], sum(path.stat().st_size for path in segments), "size of the partition")
+
+
+@scenario("segment-bytes", "segment.bytes set on a live topic rolls smaller segments", "dump_log", "set_config",
+          "describe_log_dirs")
+def segment_bytes(context, client):
+    topic = context.topic()
+    bulk(context, topic)
+    expect(bases(context, topic), [0], "segments before")
+    set_live(client, topic, "segment.bytes", str(SEGMENT_BYTES))
+    bulk(context, topic)
+    sizes = [path.stat().st_size for path in context.target.segments(topic)]
+    expect(len(sizes) >= 4, True, "several segments")
+    expect([size for size in sizes[1:] if size > SEGMENT_BYTES], [], "new segments that are too large")
+    expect(bases(context, topic)[1], 60, "where the second segment begins")
+    check_files(context, client, topic)
+
+
+@scenario("segment-ms", "segment.ms set on a live topic rolls by the records' time", "dump_log", "set_config")
+def segment_ms(context, client):
+    topic = context.topic()
+    set_live(client, topic, "segment.ms", "60000")
+    for n in range(4):
+        for more_ms in (0, 30_000):
+            context.helper.produce(topic, [Record(b"key", b"value", (), BEGAN_MS + n * 61_000 + more_ms)])
+    expect(bases(context, topic), [0, 2, 4, 6], "where segments begin")
+    check_files(context, client, topic)
+
+
+@scenario("retention-bytes", "retention.bytes set on a live topic takes the oldest segments, and the log start moves",
+          "dump_log", "set_config", "list_offsets", settings=EAGER)
+def retention_bytes(context, client):
+    topic = context.topic(segment_bytes=SEGMENT_BYTES)
+    bulk(context, topic, 120)
+    expect(client.list_offsets(topic, 0, "-2"), 0, "start of the log before")
+    before = context.target.segments(topic)
+    left = sum(path.stat().st_size for path in before) - 2_500_000
+    kept = bases(context, topic)
+    for path in before:
+        left -= path.stat().st_size
+        if left < 0:
+            break
+        kept.pop(0)
+    expect(len(before) > len(kept) > 1, True, "something to take and something to keep")
+    set_live(client, topic, "retention.bytes", "2500000")
+    eventually(lambda: client.list_offsets(topic, 0, "-2"), kept[0], "start of the log")
+    eventually(lambda: bases(context, topic), kept, "where segments begin")
+    expect(client.list_offsets(topic, 0, "-1"), 120, "end of the log")
+    check_files(context, client, topic)
+
+
+@scenario("retention-ms", "retention.ms set on a live topic takes what is older, the active segment too", "dump_log",
+          "set_config", "list_offsets", settings=EAGER)
+def retention_ms(context, client):
+    topic = context.topic(segment_bytes=SEGMENT_BYTES)
+    bulk(context, topic, 60)
+    expect(client.list_offsets(topic, 0, "-2"), 0, "start of the log before")
+    set_live(client, topic, "retention.ms", "1800000")
+    eventually(lambda: client.list_offsets(topic, 0, "-2"), 60, "start of the log")
+    eventually(lambda: bases(context, topic), [60], "where segments begin")
+    bulk(context, topic, 30, int(time.time() * 1000) - 60_000)
+    expect(client.list_offsets(topic, 0, "-2"), 60, "start of the log when there is something new")
+    expect(client.list_offsets(topic, 0, "-1"), 90, "end of the log")
+    check_files(context, client, topic)
+
+
+@scenario("delete-frees-disk", "a deleted topic's folders and bytes go", "dump_log", "delete_topic", "describe_log_dirs",
+          settings=EAGER)
+def delete_frees_disk(context, client):
+    topic = context.topic(partitions=2, segment_bytes=SEGMENT_BYTES)
+    bulk(context, topic)
+    expect(sum(size for name, size in client.describe_log_dirs()[str(context.target.data)].items()
+               if name.startswith(f"{topic}-")) > 2_900_000, True, "it takes its room")
+    client.delete_topic(topic)
+    eventually(lambda: [path.name for path in context.target.data.glob(f"{topic}-*")], [], "folders of the topic")
+    eventually(lambda: [name for name in client.describe_log_dirs()[str(context.target.data)] if name.startswith(f"{topic}-")], [],
+               "partitions of the topic")
+
+
 @scenario("producer-performance", "ProducerPerformance runs to its end", "perf")
 def producer_performance(context, client):
     topic = context.topic(partitions=3)
