@@ -85,17 +85,33 @@ void watermark_cancel(struct watermark *mark, struct waiter *waiter)
     pthread_mutex_unlock(&mark->lock);
 }
 
+/* Under the lock. */
+static void watermark_fire_all(struct watermark *mark, bool failed, struct wakes *wakes)
+{
+    struct list *link;
+    while ((link = list_pop(&mark->waiters))) {
+        struct waiter *waiter = container_of(link, struct waiter, link);
+        waiter->failed = failed;
+        waiter->fire(waiter, wakes);
+    }
+}
+
+void watermark_stir(struct watermark *mark)
+{
+    struct wakes wakes;
+    wakes_init(&wakes);
+    pthread_mutex_lock(&mark->lock);
+    watermark_fire_all(mark, false, &wakes);
+    pthread_mutex_unlock(&mark->lock);
+    wakes_run(&wakes);
+}
+
 void watermark_reset(struct watermark *mark, int64_t value, int32_t epoch)
 {
     struct wakes wakes;
     wakes_init(&wakes);
     pthread_mutex_lock(&mark->lock);
-    struct list *link;
-    while ((link = list_pop(&mark->waiters))) {
-        struct waiter *waiter = container_of(link, struct waiter, link);
-        waiter->failed = true;
-        waiter->fire(waiter, &wakes);
-    }
+    watermark_fire_all(mark, true, &wakes);
     atomic_store_explicit(&mark->epoch, epoch, memory_order_release);
     atomic_store_explicit(&mark->value, value, memory_order_release);
     pthread_mutex_unlock(&mark->lock);

@@ -56,6 +56,10 @@ bool watermark_wait(struct watermark *mark, struct waiter *waiter, int64_t offse
  * one that was fired before keeps `failed` as it is. */
 void watermark_cancel(struct watermark *mark, struct waiter *waiter);
 
+/* Fire every waiter although the value stays: something else that they look at has changed. They
+ * have not failed, and those that find nothing wait anew. */
+void watermark_stir(struct watermark *mark);
+
 /* End the term: fire every waiter as failed, then take the new value, which may be lower, and
  * epoch. */
 void watermark_reset(struct watermark *mark, int64_t value, int32_t epoch);

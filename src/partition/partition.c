@@ -140,6 +140,13 @@ void partition_reset_marks(struct partition *partition)
     pthread_mutex_unlock(&partition->replica_lock);
 }
 
+void partition_stir(struct partition *partition)
+{
+    watermark_stir(&partition->end);
+    watermark_stir(&partition->high_watermark);
+    watermark_stir(&partition->last_stable);
+}
+
 /* min.insync.replicas, but never more than there are replicas. */
 static bool enough_in_sync(const struct partition *partition)
 {

@@ -151,6 +151,10 @@ struct watermark *partition_mark(struct partition *partition, enum isolation iso
  * (left as they are without a log). */
 void partition_reset_marks(struct partition *partition);
 
+/* Readers who wait look again: something that they are told has changed beside the marks, as the
+ * log start, or the directory went offline. Any thread. */
+void partition_stir(struct partition *partition);
+
 /* Give up the directory after an I/O error (any thread). */
 void partition_dir_fail(struct partition_set *set, struct partition_dir *dir, int err,
                         const char *what);

@@ -40,6 +40,7 @@ static void partition_tend(struct partition *partition, int64_t now_ms)
 {
     struct partition_set *set = partition->set;
     struct log *log = partition->log;
+    int64_t start = log_start_offset(log);
     int err = log_roll_if_due(log, now_ms);
     if (err >= 0) {
         int64_t high_watermark = watermark_get(&partition->high_watermark);
@@ -47,6 +48,8 @@ static void partition_tend(struct partition *partition, int64_t now_ms)
     }
     if (err < 0)
         partition_dir_fail(set, partition->dir, err, "retention");
+    if (log_start_offset(log) != start)
+        partition_stir(partition);
     log_expire_producers(log, now_ms);
 }
 

@@ -146,13 +146,24 @@ static void logs_done(struct loop *loop, struct pool_job *job)
     life_serve(life);
 }
 
+/* Those who wait for records of an offline directory hear of it. */
+static bool stir_offline(void *context, struct partition *partition)
+{
+    (void)context;
+    if (atomic_load(&partition->dir->offline))
+        partition_stir(partition);
+    return true;
+}
+
 static void dir_failed_run(struct loop *loop, struct loop_task *task)
 {
     (void)loop;
     struct broker_life *life = container_of(task, struct broker_life, dir_failed);
     atomic_store(&life->dir_failed_posted, false);
-    if (life->stage < LIFE_STOPPING && !life->stop_asked) /* else the partitions may be closing */
-        (void)life_dirs_ok(life);
+    if (life->stage >= LIFE_STOPPING || life->stop_asked) /* the partitions may be closing */
+        return;
+    if (life_dirs_ok(life))
+        partition_set_each(&life->broker->partitions, stir_offline, NULL);
 }
 
 static void dir_failed(void *context, struct partition_dir *dir)
@@ -363,6 +374,7 @@ static void close_run(struct pool_job *job)
     struct broker_life *life = container_of(job, struct broker_life, job);
     struct broker *broker = life->broker;
     life->job_result = 0;
+    fetch_sessions_clear(broker->sessions); /* they wait on marks of partitions */
     if (broker->partitions_up) {
         life->job_result =
             partition_set_close(&broker->partitions, broker->result == 0, broker->broker_epoch);

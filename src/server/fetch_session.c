@@ -38,20 +38,38 @@ static void partition_free(struct fetch_session *session, struct fetch_partition
     free(partition);
 }
 
+/* Without the sessions' lock: it takes those of marks. NULL is accepted. */
 static void session_free(struct fetch_session *session)
 {
-    for (struct list *link; (link = list_pop(&session->partitions));)
-        partition_free(session, container_of(link, struct fetch_partition, link));
+    if (!session)
+        return;
+    for (uint32_t i = 0; i <= session->bucket_mask; i++) {
+        for (struct fetch_partition *at = session->buckets[i], *next; at; at = next) {
+            next = at->next;
+            fetch_watch_remove(at);
+            partition_free(session, at);
+        }
+    }
+    fetch_watch_close(&session->watch);
     free(session->buckets);
     free(session);
+}
+
+void fetch_sessions_clear(struct fetch_sessions *sessions)
+{
+    for (struct list *link; (link = list_pop(&sessions->by_use));) {
+        struct fetch_session *session = container_of(link, struct fetch_session, link);
+        must(!session->busy);
+        map_remove(&sessions->by_id, (uint32_t)session->id, NULL);
+        session_free(session);
+    }
 }
 
 void fetch_sessions_destroy(struct fetch_sessions *sessions)
 {
     if (!sessions)
         return;
-    for (struct list *link; (link = list_pop(&sessions->by_use));)
-        session_free(container_of(link, struct fetch_session, link));
+    fetch_sessions_clear(sessions);
     map_close(&sessions->by_id);
     pthread_mutex_destroy(&sessions->lock);
     free(sessions);
@@ -64,19 +82,20 @@ static struct fetch_session *session_of(struct fetch_sessions *sessions, int32_t
     return at ? *at : NULL;
 }
 
-/* lock held */
-static void session_drop(struct fetch_sessions *sessions, struct fetch_session *session)
+/* lock held: nobody finds it any more. Returns it when it is to be freed now. */
+static struct fetch_session *session_drop(struct fetch_sessions *sessions,
+                                          struct fetch_session *session)
 {
     list_remove(&session->link);
     map_remove(&sessions->by_id, (uint32_t)session->id, NULL);
-    if (session->busy)
-        session->doomed = true;
-    else
-        session_free(session);
+    session->doomed = true;
+    return session->busy ? NULL : session;
 }
 
-/* lock held: make room by ending the least recently used session that was idle for long. */
-static bool make_room(struct fetch_sessions *sessions, int64_t now_ns)
+/* lock held: make room by ending the least recently used session that was idle for long. False when
+ * there is none. */
+static bool make_room(struct fetch_sessions *sessions, int64_t now_ns,
+                      struct fetch_session **ret_ended)
 {
     if ((int32_t)map_count(&sessions->by_id) < sessions->max)
         return true;
@@ -85,7 +104,7 @@ static bool make_room(struct fetch_sessions *sessions, int64_t now_ns)
     struct fetch_session *oldest = list_first(&sessions->by_use, struct fetch_session, link);
     if (oldest->busy || now_ns - oldest->used_ns < FETCH_SESSION_EVICTION_NS)
         return false;
-    session_drop(sessions, oldest);
+    *ret_ended = session_drop(sessions, oldest);
     return true;
 }
 
@@ -95,11 +114,12 @@ struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, uint
     struct fetch_session *session = calloc(1, sizeof *session);
     struct fetch_partition **buckets = calloc(BUCKETS_FIRST, sizeof *buckets);
     struct fetch_session **place;
+    struct fetch_session *ended = NULL;
     int32_t id = (int32_t)(random & INT32_MAX);
     pthread_mutex_lock(&sessions->lock);
     while (id == 0 || session_of(sessions, id))
         id = id == INT32_MAX ? 1 : id + 1;
-    bool room = session && buckets && make_room(sessions, now_ns) &&
+    bool room = session && buckets && make_room(sessions, now_ns, &ended) &&
                 map_put(&sessions->by_id, (uint32_t)id, &place) > 0;
     if (room) {
         *place = session;
@@ -112,10 +132,11 @@ struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, uint
                                           .seed = sessions->seed,
                                           .bucket_mask = BUCKETS_FIRST - 1,
                                           .buckets = buckets};
-        list_init(&session->partitions);
+        fetch_watch_init(&session->watch, true);
         list_push_back(&sessions->by_use, &session->link);
     }
     pthread_mutex_unlock(&sessions->lock);
+    session_free(ended);
     if (room)
         return session;
     free(buckets);
@@ -161,9 +182,9 @@ void fetch_session_remove(struct fetch_sessions *sessions, int32_t id)
 {
     pthread_mutex_lock(&sessions->lock);
     struct fetch_session *session = session_of(sessions, id);
-    if (session)
-        session_drop(sessions, session);
+    struct fetch_session *ended = session ? session_drop(sessions, session) : NULL;
     pthread_mutex_unlock(&sessions->lock);
+    session_free(ended);
 }
 
 int32_t fetch_sessions_count(struct fetch_sessions *sessions)
@@ -204,21 +225,23 @@ static void buckets_grow(struct fetch_session *session)
     struct fetch_partition **buckets = calloc(mask + 1, sizeof *buckets);
     if (!buckets)
         return; /* longer chains, nothing worse */
+    for (uint32_t i = 0; i <= session->bucket_mask; i++) {
+        for (struct fetch_partition *at = session->buckets[i], *next; at; at = next) {
+            next = at->next;
+            uint32_t h = partition_hash(session, at->topic_id, at->topic, at->index) & mask;
+            at->next = buckets[h];
+            buckets[h] = at;
+        }
+    }
     free(session->buckets);
     session->buckets = buckets;
     session->bucket_mask = mask;
-    list_for_each (pos, &session->partitions) {
-        struct fetch_partition *at = container_of(pos, struct fetch_partition, link);
-        uint32_t h = partition_hash(session, at->topic_id, at->topic, at->index) & mask;
-        at->next = buckets[h];
-        buckets[h] = at;
-    }
 }
 
 struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
                                           struct str topic, int32_t index)
 {
-    if (session->partition_count >= FETCH_SESSION_PARTITIONS_MAX ||
+    if (session->watch.count >= FETCH_SESSION_PARTITIONS_MAX ||
         atomic_load_explicit(&session->cache->partition_count, memory_order_relaxed) >=
             FETCH_SESSIONS_PARTITIONS_MAX)
         return NULL;
@@ -233,19 +256,15 @@ struct fetch_partition *fetch_session_add(struct fetch_session *session, struct 
         memcpy(name, topic.data, (size_t)topic.size);
         name[topic.size] = '\0';
     }
-    *partition = (struct fetch_partition){.topic_id = topic_id,
-                                          .topic = {name, topic.size},
-                                          .index = index,
-                                          .hint = {-1, -1, 0},
-                                          .told_high_watermark = -1,
-                                          .told_log_start = -1};
-    list_push_back(&session->partitions, &partition->link);
-    session->partition_count++;
+    partition->topic_id = topic_id;
+    partition->topic = (struct str){name, topic.size};
+    partition->index = index;
+    fetch_watch_add(&session->watch, partition);
     atomic_fetch_add_explicit(&session->cache->partition_count, 1, memory_order_relaxed);
     uint32_t h = partition_hash(session, topic_id, topic, index) & session->bucket_mask;
     partition->next = session->buckets[h];
     session->buckets[h] = partition;
-    if ((uint32_t)session->partition_count > session->bucket_mask)
+    if ((uint32_t)session->watch.count > session->bucket_mask)
         buckets_grow(session);
     return partition;
 }
@@ -257,7 +276,13 @@ void fetch_session_forget(struct fetch_session *session, struct fetch_partition 
     while (*at != partition)
         at = &(*at)->next;
     *at = partition->next;
-    list_remove(&partition->link);
-    session->partition_count--;
+    fetch_watch_remove(partition);
     partition_free(session, partition);
+}
+
+void fetch_session_changed(struct fetch_session *session)
+{
+    for (uint32_t i = 0; i <= session->bucket_mask; i++)
+        for (struct fetch_partition *at = session->buckets[i]; at; at = at->next)
+            fetch_watch_changed(at);
 }

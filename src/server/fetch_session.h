@@ -2,13 +2,12 @@
  * from where and what it was told, so that requests and responses carry only what changed.
  *
  * The cache is for any thread. A session is borrowed by one request at a time, from acquire or
- * create to release; between them its partitions are that request's alone. */
+ * create to release; between them its partitions are that request's alone. Who ends or releases a
+ * session, or makes room for one, is an epoch reader online (fetch_watch.h). */
 #ifndef JACKDAW_SERVER_FETCH_SESSION_H
 #define JACKDAW_SERVER_FETCH_SESSION_H
 
-#include "base/list.h"
-#include "base/uuid.h"
-#include "log/log.h"
+#include "server/fetch_watch.h"
 
 enum {
     FETCH_SESSION_FINAL_EPOCH = -1,          /* no session, or its end */
@@ -21,21 +20,6 @@ enum {
 
 struct fetch_sessions;
 
-struct fetch_partition {
-    struct list link;             /* in session->partitions, in the order to serve */
-    struct fetch_partition *next; /* in its hash chain */
-    struct uuid topic_id;         /* zero: the client names topics and this one is unknown */
-    struct str topic;             /* owned; data NULL when the client uses ids */
-    int32_t index;
-    int64_t fetch_offset;
-    int32_t max_bytes;
-    int32_t current_leader_epoch;
-    int32_t last_fetched_epoch;
-    struct log_position hint;
-    int64_t told_high_watermark; /* in the last answer; -1: nothing yet */
-    int64_t told_log_start;
-};
-
 struct fetch_session {
     struct fetch_sessions *cache;
     int32_t id;
@@ -44,9 +28,8 @@ struct fetch_session {
     bool busy;
     bool doomed; /* removed while busy: freed at release */
     int64_t used_ns;
-    struct list link; /* in the cache, least recently used first */
-    struct list partitions;
-    int32_t partition_count;
+    struct list link;         /* in the cache, least recently used first */
+    struct fetch_watch watch; /* its partitions, those without anything to tell too */
     uint64_t seed;
     uint32_t bucket_mask;
     struct fetch_partition **buckets;
@@ -55,6 +38,8 @@ struct fetch_session {
 /* `seed` from env_random: clients choose what is hashed. */
 struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, uint64_t seed);
 void fetch_sessions_destroy(struct fetch_sessions *sessions); /* NULL is accepted */
+/* End all sessions, none of which is borrowed: before the partitions go. */
+void fetch_sessions_clear(struct fetch_sessions *sessions);
 
 /* A new empty session, borrowed; NULL when the cache is full of sessions in use. `random` gives its
  * id. */
@@ -74,9 +59,11 @@ int32_t fetch_sessions_count(struct fetch_sessions *sessions);
 /* Partitions of a borrowed session. Found by id when the session uses ids, else by name. */
 struct fetch_partition *fetch_session_find(struct fetch_session *session, struct uuid topic_id,
                                            struct str topic, int32_t index);
-/* NULL when memory runs out or one of the limits is reached. */
+/* To be looked at first. NULL when memory runs out or one of the limits is reached. */
 struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
                                           struct str topic, int32_t index);
 void fetch_session_forget(struct fetch_session *session, struct fetch_partition *partition);
+/* All of them have `changed`, because what they wait for does. */
+void fetch_session_changed(struct fetch_session *session);
 
 #endif

@@ -97,6 +97,29 @@ static void a_reset_fails_all_waiters_and_may_lower_the_value(void **state)
     watermark_close(&mark);
 }
 
+static void stirred_waiters_fire_and_have_not_failed(void **state)
+{
+    (void)state;
+    struct watermark mark;
+    struct request requests[2];
+    watermark_init(&mark, 10, 3);
+    for (int i = 0; i < 2; i++) {
+        request_init(&requests[i]);
+        assert_true(watermark_wait(&mark, &requests[i].waiter, 20 + i, 3));
+    }
+    watermark_stir(&mark);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(requests[i].fired, 1);
+        assert_false(requests[i].waiter.failed);
+    }
+    assert_int_equal(watermark_get(&mark), 10);
+    assert_true(watermark_wait(&mark, &requests[0].waiter, 11, 3)); /* it may wait again */
+    watermark_advance(&mark, 11);
+    assert_int_equal(requests[0].fired, 2);
+    assert_int_equal(requests[1].fired, 1);
+    watermark_close(&mark);
+}
+
 static void the_value_never_falls_by_advancing(void **state)
 {
     (void)state;
@@ -195,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_reached_offset_is_not_waited_for),
         cmocka_unit_test(waiting_under_another_epoch_fails),
         cmocka_unit_test(a_reset_fails_all_waiters_and_may_lower_the_value),
+        cmocka_unit_test(stirred_waiters_fire_and_have_not_failed),
         cmocka_unit_test(the_value_never_falls_by_advancing),
         cmocka_unit_test(a_cancelled_waiter_does_not_fire),
         cmocka_unit_test(waiters_fire_by_offset_and_then_by_age),

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/errors.h"
 #include "os/linux_env.h"
 #include "record/batch.h"
+#include "server/fetch_watch.h"
 
 #define ANSWER_MAX_BYTES (64 * 1024 * 1024)
 #define OVERRIDES_MAX 32
@@ -408,6 +410,49 @@ int64_t peer_produce(int peer, const char *topic, int32_t partition, int32_t cou
     int64_t base = response.responses.items[0].partition_responses.items[0].base_offset;
     arena_close(&arena);
     return base;
+}
+
+struct partition *fixture_partition(struct broker_fixture *fixture, const char *topic,
+                                    int32_t partition)
+{
+    struct broker *broker = fixture->broker;
+    struct epoch_reader reader;
+    struct image *image = image_acquire(&broker->publisher);
+    const struct topic_image *found = image_topic_named(image, str_of(topic));
+    assert_non_null(found);
+    epoch_reader_add(broker->partitions.epochs, &reader);
+    epoch_online(&reader);
+    struct partition *at = partition_find(&broker->partitions, found->id, partition);
+    assert_non_null(at);
+    at = partition_ref(at);
+    epoch_offline(&reader);
+    epoch_reader_remove(&reader);
+    image_unref(image);
+    return at;
+}
+
+/* Nobody but fetches waits on the high watermark of a partition with one replica. */
+static bool is_fetched(struct partition *partition)
+{
+    bool fetching = false;
+    pthread_mutex_lock(&partition->high_watermark.lock);
+    list_for_each (node, &partition->high_watermark.waiters) {
+        struct waiter *waiter = container_of(node, struct waiter, link);
+        struct fetch_watch *watch = container_of(waiter, struct fetch_partition, waiter)->watch;
+        pthread_mutex_lock(&watch->lock);
+        fetching |= watch->request != NULL;
+        pthread_mutex_unlock(&watch->lock);
+    }
+    pthread_mutex_unlock(&partition->high_watermark.lock);
+    return fetching;
+}
+
+void fixture_until_fetching(struct broker_fixture *fixture, const char *topic, int32_t partition)
+{
+    struct partition *at = fixture_partition(fixture, topic, partition);
+    while (!is_fetched(at))
+        sched_yield();
+    partition_unref(at);
 }
 
 struct fetch_request *fetch_of(struct arena *arena, const char *topic, int32_t partition,

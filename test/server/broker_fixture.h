@@ -102,6 +102,14 @@ const struct produce_request *produce_of(struct arena *arena, const char *topic,
 /* Produce `count` records to a partition with acks=all; the base offset. */
 int64_t peer_produce(int peer, const char *topic, int32_t partition, int32_t count);
 
+/* Return when a fetch of this partition waits: with a session its waiter is there all the time, so
+ * it has to have a request to wake. */
+void fixture_until_fetching(struct broker_fixture *fixture, const char *topic, int32_t partition);
+
+/* The partition, with a reference. */
+struct partition *fixture_partition(struct broker_fixture *fixture, const char *topic,
+                                    int32_t partition);
+
 /* A Fetch request of one partition without a session, in the arena. */
 struct fetch_request *fetch_of(struct arena *arena, const char *topic, int32_t partition,
                                int64_t offset);

@@ -166,7 +166,7 @@ static void partitions_are_found_by_id_or_name_and_forgotten(void **state)
             assert_non_null(added);
             added->fetch_offset = i * 3;
         }
-        assert_int_equal(session->partition_count, 1000);
+        assert_int_equal(session->watch.count, 1000);
         for (int32_t i = 0; i < 1000; i++) {
             snprintf(name, sizeof name, "topic-%d", i / 10);
             struct str text = ids ? (struct str){NULL, 0} : str_of(name);
@@ -179,7 +179,7 @@ static void partitions_are_found_by_id_or_name_and_forgotten(void **state)
             if (i % 2)
                 fetch_session_forget(session, found);
         }
-        assert_int_equal(session->partition_count, 500);
+        assert_int_equal(session->watch.count, 500);
         for (int32_t i = 0; i < 1000; i++) {
             snprintf(name, sizeof name, "topic-%d", i / 10);
             struct str text = ids ? (struct str){NULL, 0} : str_of(name);

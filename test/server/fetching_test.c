@@ -66,21 +66,9 @@ static int32_t records_in(const struct fetch_response_partition_data *data)
     return count;
 }
 
-/* The loops have read everything that was sent: nobody else does anything, so the request parks. */
 static void until_parked(struct world *world, const char *topic, int32_t partition)
 {
-    struct image *image = image_acquire(&world->fixture->broker->publisher);
-    const struct topic_image *found = image_topic_named(image, str_of(topic));
-    struct partition *at =
-        partition_find(&world->fixture->broker->partitions, found->id, partition);
-    image_unref(image);
-    bool parked = false;
-    while (!parked) {
-        sched_yield();
-        pthread_mutex_lock(&at->high_watermark.lock);
-        parked = !list_empty(&at->high_watermark.waiters);
-        pthread_mutex_unlock(&at->high_watermark.lock);
-    }
+    fixture_until_fetching(world->fixture, topic, partition);
 }
 
 static void what_was_produced_is_read_back(void **state)
