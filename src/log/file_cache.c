@@ -149,6 +149,23 @@ int file_cache_open(struct file_cache *cache, struct file_slot *slot, const char
     return 0;
 }
 
+struct file_ref *file_cache_attach(struct file_cache *cache, struct file_slot *slot,
+                                   struct file_ref *file)
+{
+    pthread_mutex_lock(&cache->lock);
+    must(!file->slot);
+    struct file_ref *found = slot_take(cache, slot);
+    if (!found) {
+        file->slot = slot;
+        slot->file = file;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    if (!found)
+        return file;
+    file_ref_drop(file);
+    return found;
+}
+
 struct file_ref *file_ref_take(struct file_ref *file)
 {
     pthread_mutex_lock(&file->cache->lock);

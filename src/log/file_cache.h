@@ -31,6 +31,11 @@ struct file_ref *file_cache_get(struct file_cache *cache, struct file_slot *slot
  * -ENFILE) closes unused ones and tries again. */
 int file_cache_open(struct file_cache *cache, struct file_slot *slot, const char *path,
                     unsigned env_open_flags, struct file_ref **ret_file);
+/* Remember a file that was opened without a slot, for an owner who had to look first whether it is
+ * the right one. Takes over the reference and answers one to what the slot remembers: this file, or
+ * what another thread put there meanwhile. */
+struct file_ref *file_cache_attach(struct file_cache *cache, struct file_slot *slot,
+                                   struct file_ref *file);
 struct file_ref *file_ref_take(struct file_ref *file);
 void file_ref_drop(struct file_ref *file); /* NULL is accepted */
 int file_ref_descriptor(const struct file_ref *file);

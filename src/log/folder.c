@@ -158,6 +158,10 @@ static int finish_swaps(struct listing *listing, const struct say *say)
             return err;
         if (entry->base_offset < least)
             least = entry->base_offset;
+        /* The one of the same base goes even if nothing is left in its place: its .txnindex would
+         * name transactions whose markers are gone. */
+        if (swap_end_offset == entry->base_offset && swap_end_offset < INT64_MAX)
+            swap_end_offset++;
         if (swap_end_offset > end)
             end = swap_end_offset;
         say_info(say, "finishing an interrupted replacement", kv_text("dir", listing->dir),

@@ -151,6 +151,16 @@ uint32_t log_file_epoch(const struct log *log)
     return atomic_load_explicit(&log->file_epoch, memory_order_acquire);
 }
 
+int64_t log_cleaned_to(const struct log *log)
+{
+    return atomic_load_explicit(&log->cleaned_to, memory_order_acquire);
+}
+
+void log_set_cleaned_to(struct log *log, int64_t offset)
+{
+    atomic_store_explicit(&log->cleaned_to, offset, memory_order_release);
+}
+
 int64_t log_first_unstable(const struct log *log)
 {
     return atomic_load_explicit(&log->first_unstable, memory_order_acquire);

@@ -200,8 +200,14 @@ void log_expire_producers(struct log *log, int64_t now_ms);
 /* Cut to `offset` (new end) or drop all and start at `offset`. WRITER, BLOCKING. */
 int log_truncate(struct log *log, int64_t offset);
 int log_truncate_all(struct log *log, int64_t new_start);
-/* Bumped by every truncation: spans taken before it are stale. */
+/* Bumped by every truncation, which makes all older places stale, and when a cleaning exchanges
+ * segments, which makes those in them stale. */
 uint32_t log_file_epoch(const struct log *log);
+
+/* How far the log is compacted (cleaner-offset-checkpoint); -1: not at all, or not known. A cut
+ * lowers it. */
+int64_t log_cleaned_to(const struct log *log);
+void log_set_cleaned_to(struct log *log, int64_t offset);
 
 /* Sync everything below the current end; afterwards log_recovery_point() is that end. Any one
  * thread beside the writer. Every failure is final for the directory. BLOCKING. */

@@ -284,7 +284,7 @@ static int note_batches(struct log *log, struct segment *segment, const struct v
 {
     for (int32_t i = 0; i < records->batch_count; i++) {
         const struct batch *batch = &records->batches[i];
-        int err = segment_index_batch(log, segment, batch, position);
+        int err = segment_index_batch(log, &log->settings, segment, batch, position);
         if (err < 0)
             return err;
         position += batch->size;

@@ -78,17 +78,17 @@ int log_sync_names(struct log *log)
 }
 
 /* Raise the recovery point, unless the log was cut meanwhile. */
-static void raise_recovery_point(struct log *log, int64_t end, uint32_t file_epoch)
+static void raise_recovery_point(struct log *log, int64_t end, uint32_t cut_epoch)
 {
     pthread_mutex_lock(&log->list_lock);
-    if (log_file_epoch(log) == file_epoch && end > log_recovery_point(log))
+    if (log_cut_epoch(log) == cut_epoch && end > log_recovery_point(log))
         atomic_store_explicit(&log->recovery_point, end, memory_order_release);
     pthread_mutex_unlock(&log->list_lock);
 }
 
 int log_flush(struct log *log, int64_t *ret_synced_end)
 {
-    uint32_t file_epoch = log_file_epoch(log);
+    uint32_t cut_epoch = log_cut_epoch(log);
     int64_t end = log_end_offset(log), next = log_recovery_point(log);
     int err = 0;
     while (next >= 0 && err == 0) {
@@ -102,7 +102,7 @@ int log_flush(struct log *log, int64_t *ret_synced_end)
         err = log_sync_names(log);
     if (err < 0)
         return err;
-    raise_recovery_point(log, end, file_epoch);
+    raise_recovery_point(log, end, cut_epoch);
     if (ret_synced_end)
         *ret_synced_end = log_recovery_point(log);
     return 0;

@@ -20,8 +20,20 @@
 #define SEGMENT_OWN_FILES 4 /* .log, .index, .timeindex, .txnindex: the first of segment_file */
 #define FILE_BIT(kind) (1u << (kind))
 
+/* Where the files of a segment are found. A cleaned segment takes the names of those it replaces
+ * while readers may still look something up in them. */
+enum segment_state {
+    SEGMENT_IN_PLACE,
+    SEGMENT_CLEANED, /* in no list yet: the names end with .cleaned */
+    SEGMENT_LEAVING, /* replaced: the names are being changed from the first to the next */
+    SEGMENT_LEFT,    /* replaced: the names end with .deleted */
+};
+
 struct segment {
     int64_t base_offset;
+    uint32_t since_epoch;         /* file epoch that put it into the list: older places in a segment
+                                     of this base were places in another one */
+    _Atomic uint8_t state;        /* enum segment_state */
     _Atomic int32_t refs;         /* the log's own, and readers' while they look something up */
     _Atomic int32_t size_bytes;   /* of whole batches; grows before the log end is published */
     int64_t max_timestamp;        /* list_lock; -1: no batch has one */
@@ -68,7 +80,9 @@ struct log {
     _Atomic int64_t high_watermark; /* as told, for cuts below it */
     _Atomic int64_t first_unstable;
     _Atomic uint32_t file_epoch;
-    _Atomic bool has_aborts; /* some segment has entries in its .txnindex */
+    _Atomic uint32_t cut_epoch; /* file epoch of the last cut: older places are none */
+    _Atomic int64_t cleaned_to; /* compacted below this offset; -1: never */
+    _Atomic bool has_aborts;    /* some segment has entries in its .txnindex */
 
     struct producers producers;    /* transactions: list_lock */
     int64_t snapshot_offset;       /* of the newest .snapshot; -1: none */
@@ -88,6 +102,9 @@ struct log {
 /* segment.c */
 
 struct segment *segment_create(struct log *log, int64_t base_offset);
+/* The same without asking the settings, for a segment that nothing is appended to: not only for the
+ * writer. */
+struct segment *segment_alloc(struct log *log, int64_t base_offset);
 static inline struct segment *segment_ref(struct segment *segment)
 {
     atomic_fetch_add_explicit(&segment->refs, 1, memory_order_relaxed);
@@ -143,8 +160,8 @@ int segment_index_floor(struct log *log, struct segment *segment, enum index_kin
 
 /* Add index entries for a batch that was just written at `position`. Never fails for want of
  * space: entries are left out. WRITER. */
-int segment_index_batch(struct log *log, struct segment *segment, const struct batch *batch,
-                        int32_t position);
+int segment_index_batch(struct log *log, const struct log_settings *settings,
+                        struct segment *segment, const struct batch *batch, int32_t position);
 /* Write the tails of the indexes, with a last time entry when `closing`. WRITER. */
 int segment_write_indexes(struct log *log, struct segment *segment, bool closing);
 /* Whether the batch that a time entry names has that timestamp. BLOCKING. */
@@ -173,6 +190,11 @@ int log_remove_snapshot(struct log *log, int64_t offset);
 
 bool log_is_no_space(int err); /* the disk is full or a quota reached: retriable */
 
+static inline uint32_t log_cut_epoch(const struct log *log)
+{
+    return atomic_load_explicit(&log->cut_epoch, memory_order_acquire);
+}
+
 /* log_flush.c */
 
 int log_sync_names(struct log *log);                  /* of new files and the folder. BLOCKING */
@@ -190,6 +212,15 @@ int log_forget_lowered(struct log *log);
 /* Rename the files of a segment that is no longer in the list to .deleted and put it on the list of
  * those to be removed; takes over the list's reference. WRITER. */
 int log_discard_segment(struct log *log, struct segment *segment);
+/* Remove the .deleted files of a segment that was taken off that list, and let go of it. BLOCKING.
+ */
+void log_remove_files(struct log *log, struct segment *segment);
+
+/* txn_index.c */
+
+/* As log_aborted_transactions with all that the entries say; the array is to be freed. BLOCKING. */
+int log_aborted_entries(struct log *log, int64_t from, int64_t to,
+                        struct aborted_entry **ret_entries, int32_t *ret_count);
 
 /* log_replay.c */
 

@@ -30,6 +30,7 @@ static struct log *log_create(const struct log_open_params *params)
     log->snapshot_offset = log->loose_snapshot_offset = log->lowered_from = -1;
     atomic_init(&log->unsynced_snapshot, -1);
     atomic_init(&log->first_unstable, INT64_MAX);
+    atomic_init(&log->cleaned_to, -1);
     pthread_mutex_init(&log->list_lock, NULL);
     return log;
 }

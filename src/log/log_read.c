@@ -1,8 +1,10 @@
 /* Reading: from an offset to a range of bytes in one segment file.
  *
- * Bytes below a bound that was published never move, but truncation may take them away: places of
- * an older file epoch are looked up again. What is found is checked against the segment's published
- * size, so a race with truncation gives an error or an empty span, never bytes beyond the end. */
+ * Bytes below a bound that was published never move, but truncation may take them away, and a
+ * cleaned segment may take their segment's place: places of an older file epoch are looked up
+ * again. The segment that a reading holds stays as it is, replaced or not, so one reading sees
+ * either the old batches or the new. What is found is checked against the segment's published size,
+ * so a race with truncation gives an error or an empty span, never bytes beyond the end. */
 #include <errno.h>
 
 #include "base/errors.h"
@@ -16,11 +18,21 @@ struct reading {
     int64_t next_base;       /* of the segment after it, -1: it was the last */
     int32_t start, limit;
     uint32_t file_epoch; /* when the reading began: what it finds is of that epoch at best */
+    uint32_t cut_epoch;
 };
 
+/* Whether the place was not cut away since. */
 static bool place_known(const struct reading *reading, const struct log_position *position)
 {
-    return position->segment_base >= 0 && position->file_epoch == reading->file_epoch;
+    return position->segment_base >= 0 && position->file_epoch >= reading->cut_epoch;
+}
+
+/* Whether it is a place in the current segment, and not in one that this has replaced. */
+static bool place_here(const struct reading *reading, const struct log_position *position)
+{
+    return place_known(reading, position) &&
+           position->segment_base == reading->segment->base_offset &&
+           position->file_epoch >= reading->segment->since_epoch;
 }
 
 static struct log_position place(const struct reading *reading, int64_t offset,
@@ -44,7 +56,7 @@ static int find_limit(struct reading *reading)
     reading->limit = size;
     if (reading->next_base >= 0 && bound->offset >= reading->next_base)
         return 0;
-    if (place_known(reading, bound) && bound->segment_base == segment->base_offset) {
+    if (place_here(reading, bound)) {
         reading->limit = bound->position < size ? bound->position : size;
         return 0;
     }
@@ -63,8 +75,7 @@ static int find_start(struct reading *reading)
 {
     const struct log_position *hint = reading->params->hint;
     struct segment_place found;
-    if (hint && hint->offset == reading->params->offset && place_known(reading, hint) &&
-        hint->segment_base == reading->segment->base_offset) {
+    if (hint && hint->offset == reading->params->offset && place_here(reading, hint)) {
         reading->start = hint->position;
         return hint->position < segment_size(reading->segment) ? 0 : -ENODATA;
     }
@@ -169,6 +180,7 @@ static int reading_span(struct reading *reading, struct log_span *ret_span)
 int log_read(struct log *log, const struct log_read_params *params, struct log_span *ret_span)
 {
     struct reading reading = {.log = log, .params = params, .file_epoch = log_file_epoch(log)};
+    reading.cut_epoch = log_cut_epoch(log);
     int64_t offset = params->offset;
     if (offset < log_start_offset(log) || offset > log_end_offset(log))
         return KAFKA_OFFSET_OUT_OF_RANGE;

@@ -41,7 +41,7 @@ static bool files_in_use(struct log *log, struct segment *segment)
     return false;
 }
 
-static void remove_files(struct log *log, struct segment *segment)
+void log_remove_files(struct log *log, struct segment *segment)
 {
     char path[LOG_PATH_MAX];
     for (int kind = 0; kind < SEGMENT_OWN_FILES; kind++) {
@@ -51,6 +51,7 @@ static void remove_files(struct log *log, struct segment *segment)
                          SUFFIX_DELETED) == 0)
             (void)env_unlink(log->env, path); /* what stays is removed at the next start */
     }
+    segment_unref(log, segment);
 }
 
 void log_remove_deleted(struct log *log, int64_t now_ms, bool all)
@@ -59,7 +60,9 @@ void log_remove_deleted(struct log *log, int64_t now_ms, bool all)
     pthread_mutex_lock(&log->list_lock);
     for (struct segment **at = &log->deleted; *at;) {
         struct segment *segment = *at;
-        if (all || (segment->delete_at_ms <= now_ms && !files_in_use(log, segment))) {
+        bool held = atomic_load_explicit(&segment->refs, memory_order_acquire) > 1 ||
+                    files_in_use(log, segment);
+        if (all || (segment->delete_at_ms <= now_ms && !held)) {
             *at = segment->next;
             segment->next = due;
             due = segment;
@@ -70,8 +73,7 @@ void log_remove_deleted(struct log *log, int64_t now_ms, bool all)
     pthread_mutex_unlock(&log->list_lock);
     while (due) {
         struct segment *next = due->next;
-        remove_files(log, due);
-        segment_unref(log, due);
+        log_remove_files(log, due);
         due = next;
     }
 }

@@ -76,13 +76,20 @@ int log_forget_lowered(struct log *log)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Places found before are none any more. Under list_lock. */
+static void raise_epoch(struct log *log)
+{
+    uint32_t epoch = atomic_fetch_add_explicit(&log->file_epoch, 1, memory_order_acq_rel) + 1;
+    atomic_store_explicit(&log->cut_epoch, epoch, memory_order_release);
+}
+
 /* Shrink the list to `count` segments and the last of them to `size` bytes; what is cut off is
  * answered, newest first. */
 static struct segment *shrink_list(struct log *log, int32_t count, int32_t size, int64_t point)
 {
     struct segment *cut = NULL;
     pthread_mutex_lock(&log->list_lock);
-    atomic_fetch_add_explicit(&log->file_epoch, 1, memory_order_acq_rel);
+    raise_epoch(log);
     if (log_recovery_point(log) > point)
         atomic_store_explicit(&log->recovery_point, point, memory_order_release);
     for (int32_t i = count; i < log->segment_count; i++) {
@@ -101,7 +108,7 @@ static struct segment *exchange_list(struct log *log, struct segment *segment)
 {
     struct segment *cut = NULL;
     pthread_mutex_lock(&log->list_lock);
-    atomic_fetch_add_explicit(&log->file_epoch, 1, memory_order_acq_rel);
+    raise_epoch(log);
     atomic_store_explicit(&log->recovery_point, segment->base_offset, memory_order_release);
     for (int32_t i = 0; i < log->segment_count; i++) {
         log->segments[i]->next = cut;
@@ -334,6 +341,8 @@ static void lower_marks(struct log *log, int64_t end)
         atomic_store_explicit(&log->start_offset, end, memory_order_release);
     if (atomic_load_explicit(&log->high_watermark, memory_order_acquire) > end)
         atomic_store_explicit(&log->high_watermark, end, memory_order_release);
+    if (log_cleaned_to(log) > end)
+        log_set_cleaned_to(log, end);
     recount_size(log);
 }
 

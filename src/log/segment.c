@@ -9,10 +9,9 @@
 #include "base/must.h"
 #include "log/log_internal.h"
 
-struct segment *segment_create(struct log *log, int64_t base_offset)
+struct segment *segment_alloc(struct log *log, int64_t base_offset)
 {
     struct segment *segment = calloc(1, sizeof *segment);
-    int64_t jitter = log->settings.segment_jitter_ms;
     if (!segment)
         return NULL;
     segment->base_offset = base_offset;
@@ -22,6 +21,15 @@ struct segment *segment_create(struct log *log, int64_t base_offset)
     segment->first_timestamp = NO_TIMESTAMP;
     segment->timestamps_known = true;
     segment->created_ms = env_wall_ms(log->env);
+    return segment;
+}
+
+struct segment *segment_create(struct log *log, int64_t base_offset)
+{
+    struct segment *segment = segment_alloc(log, base_offset);
+    int64_t jitter = log->settings.segment_jitter_ms;
+    if (!segment)
+        return NULL;
     if (jitter > log->settings.segment_ms)
         jitter = log->settings.segment_ms;
     if (jitter > 0) {
@@ -43,15 +51,39 @@ void segment_unref(struct log *log, struct segment *segment)
     free(segment);
 }
 
+static int open_path(struct log *log, struct segment *segment, enum segment_file kind,
+                     const char *suffix, unsigned flags, struct file_ref **ret_file)
+{
+    char path[LOG_PATH_MAX];
+    int err = segment_path(path, log->dir, segment->base_offset, kind, suffix);
+    if (err < 0)
+        return err;
+    return file_cache_open(log->files, NULL, path, ENV_READ | ENV_WRITE | flags, ret_file);
+}
+
+/* A name may pass to another segment's file while it is being opened. It does so after the state of
+ * the old one has become LEFT: a file opened before that is its own, and is remembered. */
 static int file_open(struct log *log, struct segment *segment, enum segment_file kind,
                      unsigned flags, struct file_ref **ret_file)
 {
-    char path[LOG_PATH_MAX];
-    int err = segment_path(path, log->dir, segment->base_offset, kind, "");
-    if (err < 0)
+    for (;;) {
+        struct file_ref *file = NULL;
+        uint8_t state = atomic_load(&segment->state);
+        int err = open_path(log, segment, kind,
+                            state == SEGMENT_LEFT      ? SUFFIX_DELETED
+                            : state == SEGMENT_CLEANED ? SUFFIX_CLEANED
+                                                       : "",
+                            flags, &file);
+        if (err == -ENOENT && state == SEGMENT_LEAVING)
+            err = open_path(log, segment, kind, SUFFIX_DELETED, flags, &file);
+        if (atomic_load(&segment->state) != state) {
+            file_ref_drop(file);
+            continue;
+        }
+        if (err == 0)
+            *ret_file = file_cache_attach(log->files, &segment->files[kind], file);
         return err;
-    return file_cache_open(log->files, &segment->files[kind], path, ENV_READ | ENV_WRITE | flags,
-                           ret_file);
+    }
 }
 
 int segment_file(struct log *log, struct segment *segment, enum segment_file kind,
@@ -260,9 +292,9 @@ static int index_add(struct log *log, struct segment *segment, enum index_kind k
 }
 
 /* Entries an index may have; Kafka leaves the last one of .timeindex for the closing entry. */
-static int32_t index_max_entries(const struct log *log, enum index_kind kind)
+static int32_t index_max_entries(const struct log_settings *settings, enum index_kind kind)
 {
-    int32_t max = log->settings.segment_index_bytes / index_entry_size(kind);
+    int32_t max = settings->segment_index_bytes / index_entry_size(kind);
     return kind == INDEX_TIME ? max - 1 : max;
 }
 
@@ -277,8 +309,8 @@ static int time_index_add(struct log *log, struct segment *segment)
     return index_add(log, segment, INDEX_TIME, entry);
 }
 
-int segment_index_batch(struct log *log, struct segment *segment, const struct batch *batch,
-                        int32_t position)
+int segment_index_batch(struct log *log, const struct log_settings *settings,
+                        struct segment *segment, const struct batch *batch, int32_t position)
 {
     int err = 0;
     int64_t last_offset = batch_last_offset(batch);
@@ -288,9 +320,9 @@ int segment_index_batch(struct log *log, struct segment *segment, const struct b
         segment->max_timestamp_offset = last_offset;
         pthread_mutex_unlock(&log->list_lock);
     }
-    if (segment->bytes_since_index > log->settings.index_interval_bytes &&
-        index_count(&segment->index[INDEX_OFFSET]) < index_max_entries(log, INDEX_OFFSET) &&
-        index_count(&segment->index[INDEX_TIME]) < index_max_entries(log, INDEX_TIME)) {
+    if (segment->bytes_since_index > settings->index_interval_bytes &&
+        index_count(&segment->index[INDEX_OFFSET]) < index_max_entries(settings, INDEX_OFFSET) &&
+        index_count(&segment->index[INDEX_TIME]) < index_max_entries(settings, INDEX_TIME)) {
         struct index_entry entry = {last_offset - segment->base_offset, position};
         /* The time entry first: an offset entry without it would let recovery, which takes up
          * where both are known, forget a timestamp. */

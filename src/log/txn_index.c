@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 
 #include "log/log_internal.h"
 
@@ -26,14 +27,32 @@ int txn_entry_decode(const uint8_t in[TXN_ENTRY_SIZE], struct aborted_entry *ret
     return 0;
 }
 
+/* Gathers either what readers are told, in an arena, or whole entries. */
 struct aborted_list {
-    struct arena *arena;
+    struct arena *arena; /* NULL: whole entries */
     struct aborted_transaction *items;
+    struct aborted_entry *entries;
     int32_t count, capacity;
 };
 
+static int entry_add(struct aborted_list *list, const struct aborted_entry *entry)
+{
+    if (list->count == list->capacity) {
+        int32_t capacity = list->capacity ? list->capacity * 2 : 8;
+        void *entries = realloc(list->entries, (size_t)capacity * sizeof *list->entries);
+        if (!entries)
+            return -ENOMEM;
+        list->entries = entries;
+        list->capacity = capacity;
+    }
+    list->entries[list->count++] = *entry;
+    return 0;
+}
+
 static int aborted_add(struct aborted_list *list, const struct aborted_entry *entry)
 {
+    if (!list->arena)
+        return entry_add(list, entry);
     if (list->count == list->capacity) {
         int32_t capacity = list->capacity ? list->capacity * 2 : 8;
         struct aborted_transaction *items =
@@ -110,26 +129,43 @@ static int collect_segment(struct log *log, struct segment *segment, int64_t fro
     return err;
 }
 
-int log_aborted_transactions(struct log *log, int64_t from, int64_t to, bool may_block,
-                             struct arena *arena, struct aborted_transaction **ret_items,
-                             int32_t *ret_count)
+static int collect(struct log *log, int64_t from, int64_t to, bool may_block,
+                   struct aborted_list *list)
 {
-    struct aborted_list list = {.arena = arena};
     bool complete = false;
     int64_t base = from;
     int err = 0;
     while (!complete && err == 0 && atomic_load_explicit(&log->has_aborts, memory_order_acquire)) {
         int64_t next_base;
         struct segment *segment = log_segment_for(log, base, &next_base);
-        err = collect_segment(log, segment, from, to, may_block, &list, &complete);
+        err = collect_segment(log, segment, from, to, may_block, list, &complete);
         segment_unref(log, segment);
         if (next_base < 0)
             break;
         base = next_base;
     }
+    return err;
+}
+
+int log_aborted_transactions(struct log *log, int64_t from, int64_t to, bool may_block,
+                             struct arena *arena, struct aborted_transaction **ret_items,
+                             int32_t *ret_count)
+{
+    struct aborted_list list = {.arena = arena};
+    int err = collect(log, from, to, may_block, &list);
     if (err < 0)
         return err;
     *ret_items = list.items;
     *ret_count = list.count;
     return 0;
+}
+
+int log_aborted_entries(struct log *log, int64_t from, int64_t to,
+                        struct aborted_entry **ret_entries, int32_t *ret_count)
+{
+    struct aborted_list list = {0};
+    int err = collect(log, from, to, true, &list);
+    *ret_entries = list.entries;
+    *ret_count = list.count;
+    return err;
 }

@@ -1,0 +1,85 @@
+/* Open addressing with linear probing: a key that is not there is found out within one or two cache
+ * lines' worth of neighbours at usual loads. Pages of the table come to be when they are touched.
+ */
+#include "log/cleaner_map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "base/must.h"
+
+#define SLOTS_MIN 16
+#define SLOTS_MAX (INT32_MAX / CLEANER_MAP_ENTRY_SIZE) /* Kafka's buffer is a Java array */
+
+struct cleaner_map_entry {
+    uint64_t digest[2];
+    int64_t offset_above; /* offset + 1; 0: no entry */
+};
+_Static_assert(sizeof(struct cleaner_map_entry) == CLEANER_MAP_ENTRY_SIZE, "as Kafka's");
+
+int cleaner_map_init(struct cleaner_map *map, struct env *env, int64_t bytes, double load_factor,
+                     int64_t keys_max)
+{
+    int64_t slots = bytes / CLEANER_MAP_ENTRY_SIZE;
+    if (slots > SLOTS_MAX)
+        slots = SLOTS_MAX;
+    if (slots < SLOTS_MIN)
+        slots = SLOTS_MIN;
+    if (!(load_factor > 0 && load_factor < 1)) /* full to the brim, a search would not end */
+        load_factor = 0.9;
+    int64_t count_max = (int64_t)((double)slots * load_factor);
+    if (keys_max < count_max && (double)keys_max / load_factor + SLOTS_MIN < (double)slots)
+        slots = (int64_t)((double)keys_max / load_factor) + SLOTS_MIN;
+    *map = (struct cleaner_map){.latest_offset = -1};
+    map->entries = calloc((size_t)slots, sizeof *map->entries);
+    if (!map->entries)
+        return -ENOMEM;
+    map->slots = (uint64_t)slots;
+    map->count_max = (uint64_t)(count_max < slots ? count_max : slots - 1);
+    env_random(env, map->seeds, sizeof map->seeds);
+    return 0;
+}
+
+void cleaner_map_close(struct cleaner_map *map)
+{
+    free(map->entries);
+    *map = (struct cleaner_map){0};
+}
+
+/* The key's entry, or the free one where it belongs. */
+static struct cleaner_map_entry *find(const struct cleaner_map *map, struct bytes key,
+                                      uint64_t digest[2])
+{
+    for (int i = 0; i < 2; i++)
+        digest[i] = hash_bytes(key.data, (size_t)key.size, map->seeds[i]);
+    uint64_t at = (uint64_t)(((unsigned __int128)digest[0] * map->slots) >> 64);
+    for (;;) {
+        struct cleaner_map_entry *entry = &map->entries[at];
+        if (entry->offset_above == 0 ||
+            (entry->digest[0] == digest[0] && entry->digest[1] == digest[1]))
+            return entry;
+        at = at + 1 == map->slots ? 0 : at + 1;
+    }
+}
+
+bool cleaner_map_put(struct cleaner_map *map, struct bytes key, int64_t offset)
+{
+    uint64_t digest[2];
+    if (map->count >= map->count_max)
+        return false;
+    struct cleaner_map_entry *entry = find(map, key, digest);
+    if (entry->offset_above == 0) {
+        *entry = (struct cleaner_map_entry){{digest[0], digest[1]}, offset + 1};
+        map->count++;
+    } else if (offset >= entry->offset_above) {
+        entry->offset_above = offset + 1;
+    }
+    return true;
+}
+
+int64_t cleaner_map_get(const struct cleaner_map *map, struct bytes key)
+{
+    uint64_t digest[2];
+    return find(map, key, digest)->offset_above - 1;
+}
