@@ -233,6 +233,13 @@ int log_replay_batch(struct log *log, struct scan *scan, struct batch *batch,
 /* Fill the empty producer state from a .snapshot. 0; -EBADMSG; other -errno. BLOCKING. */
 int log_load_snapshot(struct log *log, int64_t offset);
 
+/* producers_tail.c */
+
+#define PRODUCER_TAIL_BYTES (1024 * 1024) /* of the log's end are looked at */
+/* Add to the producers' newest batches, which is all that a snapshot has, the ones before that a
+ * client may repeat. The end is published. 0; -errno of the device. WRITER, BLOCKING. */
+int log_refill_producers(struct log *log);
+
 /* log_append.c */
 int log_roll(struct log *log, int64_t new_base);
 

@@ -120,7 +120,7 @@ static int load(struct log *log, const struct log_open_params *params, struct fo
     if (start > end)
         return start_over(log, start);
     log->epochs_dirty |= epochs_truncate_start(&log->epochs, start);
-    return 0;
+    return log_refill_producers(log);
 }
 
 static int open_folder(struct log *log, const struct log_open_params *params,

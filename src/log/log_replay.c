@@ -127,5 +127,5 @@ int log_reload_producers(struct log *log, int64_t end)
                       atomic_load_explicit(&log->high_watermark, memory_order_acquire));
     log_publish_unstable(log);
     pthread_mutex_unlock(&log->list_lock);
-    return 0;
+    return log_refill_producers(log);
 }

@@ -372,6 +372,39 @@ bool producers_update(struct producers *producers, const struct batch *batch,
     return completed;
 }
 
+void producers_note_older(struct producers *producers, const struct batch *batch)
+{
+    struct producer *producer = producers_find(producers, batch->producer_id);
+    struct producer_batch sorted[PRODUCER_BATCHES + 1];
+    int64_t last_offset = batch_last_offset(batch);
+    int count = 0;
+    if (!producer || producer->epoch != batch->producer_epoch ||
+        last_offset >= producer_last_offset(producer))
+        return;
+    for (; count < producer->batch_count; count++) {
+        sorted[count] = *producer_batch_at(producer, count);
+        if (sorted[count].last_offset == last_offset)
+            return;
+    }
+    int at = count++;
+    for (; at > 0 && sorted[at - 1].last_offset > last_offset; at--)
+        sorted[at] = sorted[at - 1];
+    sorted[at] = (struct producer_batch){.last_offset = last_offset,
+                                         .timestamp = batch->max_timestamp,
+                                         .last_sequence = batch_last_sequence(batch),
+                                         .offset_delta = batch->last_offset_delta};
+    int drop = count > PRODUCER_BATCHES;
+    producer->batch_count = (uint8_t)(count - drop);
+    producer->batch_first = 0;
+    memcpy(producer->batches, sorted + drop, sizeof *sorted * producer->batch_count);
+}
+
+bool producer_may_miss_batches(const struct producer *producer)
+{
+    return producer->batch_count > 0 && producer->batch_count < PRODUCER_BATCHES &&
+           producer_batch_first_sequence(producer_batch_at(producer, 0)) != 0;
+}
+
 int64_t producers_first_unstable(const struct producers *producers)
 {
     int64_t open = producers->open_count ? producers->open[0].first_offset : INT64_MAX;

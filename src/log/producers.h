@@ -108,6 +108,12 @@ struct completed_txn {
 bool producers_update(struct producers *producers, const struct batch *batch,
                       const struct txn_marker *marker, struct completed_txn *ret_completed);
 
+/* Put in a batch that is older than the newest one of its producer and epoch, if it is among the
+ * last PRODUCER_BATCHES and not there yet. Unknown producers are left unknown. */
+void producers_note_older(struct producers *producers, const struct batch *batch);
+/* Whether there may be batches before the oldest one known that a client may repeat. */
+bool producer_may_miss_batches(const struct producer *producer);
+
 /* The least first offset of open and of decided transactions; INT64_MAX when there is none. */
 int64_t producers_first_unstable(const struct producers *producers);
 /* Forget decided transactions that ended below the offset; whether there were any. */

@@ -7,11 +7,7 @@
  *
  * In a third of the worlds it is the machine that dies, with whatever was not synced: then a part
  * of each partition from some offset on may be gone, but what is before it must be what it was, and
- * nothing may be doubled or torn.
- *
- * A broker that is stopped in order keeps of each producer its last batch alone, as Kafka's
- * snapshot does. So where several batches are under way, the broker is killed but not stopped: the
- * repeats of all but the last would be out of order for the next life. */
+ * nothing may be doubled or torn. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +26,8 @@
 struct node {
     struct sim *sim;
     struct sim_node *node;
-    bool stop;     /* the process is asked to end */
-    bool may_stop; /* or is only ever killed */
-    bool power;    /* it dies by loss of power */
+    bool stop;  /* the process is asked to end */
+    bool power; /* it dies by loss of power */
     bool serves;
 };
 
@@ -152,7 +147,7 @@ static void trouble(struct node *node, struct user_world *users)
 {
     struct sim *sim = node->sim;
     struct sim_node *user = users->users[sim_dice(sim, (uint64_t)users->user_count)];
-    switch (sim_dice(sim, 10)) {
+    switch (sim_dice(sim, 11)) {
     case 0:
     case 1:
     case 2:
@@ -160,8 +155,7 @@ static void trouble(struct node *node, struct user_world *users)
                         node->power ? SIM_POWER : SIM_KILL);
         break;
     case 3:
-        if (node->may_stop)
-            broker_stop_and_start(node);
+        broker_stop_and_start(node);
         break;
     case 4:
         sim_crash(user, SIM_KILL);
@@ -180,6 +174,11 @@ static void trouble(struct node *node, struct user_world *users)
         break;
     case 9:
         sim_pause(node->node, (int64_t)sim_dice(sim, 8) * SECOND);
+        break;
+    case 10: /* what the user has under way is appended, and no answer comes */
+        sim_block(node->node, user, true);
+        sim_run_for(sim, (int64_t)sim_dice(sim, 500) * (SECOND / 1000));
+        broker_stop_and_start(node);
         break;
     }
 }
@@ -213,13 +212,11 @@ static void heal(struct node *node, struct user_world *users)
 static void run(struct sim *sim, void *context)
 {
     (void)context;
-    struct node node = {
-        .sim = sim, .may_stop = sim_dice(sim, 2) == 0, .power = sim_dice(sim, 3) == 0};
+    struct node node = {.sim = sim, .power = sim_dice(sim, 3) == 0};
     struct user_plan plan = {
         .bootstrap = "broker:9092",
         .topic = "orders",
         .values_max = 3000,
-        .inflight_max = node.may_stop ? 1 : 0,
         .big_records = sim_dice(sim, 2) == 0,
     };
     struct user_world users;
