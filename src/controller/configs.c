@@ -44,8 +44,10 @@ static struct outcome check_broker_name(struct decision *decision, struct str na
         id = id * 10 + (name.data[i] - '0');
     }
     if (id > INT32_MAX || !image_broker(decision->head, (int32_t)id))
-        return outcome_printf(decision, KAFKA_BROKER_ID_NOT_REGISTERED,
-                              "No broker with id %.*s found.", STR_ARGS(name));
+        /* Kafka's brokers refuse every id that is not theirs before they ask the controller, whose
+         * own code for this, BROKER_ID_NOT_REGISTERED, no client sees. */
+        return outcome_printf(decision, KAFKA_INVALID_REQUEST,
+                              "Unexpected broker id, there is no broker %.*s.", STR_ARGS(name));
     return OUTCOME_OK;
 }
 

@@ -10,6 +10,7 @@ struct deletion {
     struct uuid id;
     const struct topic_image *topic; /* NULL: none */
     bool duplicate;
+    bool again; /* an earlier entry means the same and answers for it */
 };
 
 static void resolve(const struct image *head, struct deletion *deletion)
@@ -53,6 +54,23 @@ static int deletion_order(const void *a, const void *b)
     return str_compare(x->name, y->name);
 }
 
+static int sorted_order(const void *a, const void *b)
+{
+    const struct deletion *x = *(struct deletion *const *)a;
+    const struct deletion *y = *(struct deletion *const *)b;
+    int order = deletion_order(a, b);
+    if (order == 0)
+        order = !x->name.data - !y->name.data;
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Whether the second of two that mean the same is said in the same way, and properly. */
+static bool is_again(const struct deletion *a, const struct deletion *b)
+{
+    bool by_name = b->name.data != NULL;
+    return by_name == (a->name.data != NULL) && by_name == uuid_is_zero(b->id);
+}
+
 static bool mark_duplicates(struct decision *decision, struct deletion *deletions, int32_t count)
 {
     struct deletion **sorted = arena_array(decision->scratch, (size_t)count, sizeof sorted[0]);
@@ -60,10 +78,12 @@ static bool mark_duplicates(struct decision *decision, struct deletion *deletion
         return false;
     for (int32_t i = 0; i < count; i++)
         sorted[i] = &deletions[i];
-    qsort(sorted, (size_t)count, sizeof sorted[0], deletion_order);
+    qsort(sorted, (size_t)count, sizeof sorted[0], sorted_order);
     for (int32_t i = 1; i < count; i++)
-        if (deletion_order(&sorted[i - 1], &sorted[i]) == 0)
+        if (deletion_order(&sorted[i - 1], &sorted[i]) == 0) {
             sorted[i - 1]->duplicate = sorted[i]->duplicate = true;
+            sorted[i]->again = is_again(sorted[i - 1], sorted[i]);
+        }
     return true;
 }
 
@@ -96,6 +116,8 @@ int decide_delete_topics(struct decision *decision, int16_t api_version,
     if (!mark_duplicates(decision, deletions, count))
         return -ENOMEM;
     for (int32_t i = 0; i < count && !decision->error; i++) {
+        if (deletions[i].again)
+            continue;
         struct delete_topics_response_deletable_topic_result *result =
             &response->responses.items[response->responses.count++];
         struct outcome outcome = delete_one(decision, &deletions[i]);

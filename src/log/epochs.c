@@ -105,7 +105,7 @@ void epochs_end(const struct epochs *epochs, int32_t epoch, int64_t log_end, int
     int32_t higher = 0;
     *ret_epoch = -1;
     *ret_end_offset = -1;
-    if (epoch < 0)
+    if (epoch == -1)
         return;
     if (epoch == epochs_latest(epochs)) {
         *ret_epoch = epoch;

@@ -130,6 +130,7 @@ struct broker_settings {
     int64_t request_memory_bytes;   /* jackdaw.request.memory.bytes: the common budget */
     int32_t request_elephant_bytes; /* jackdaw.request.elephant.bytes */
     int32_t connection_inflight_max;  /* jackdaw.connection.inflight.max */
+    int64_t response_memory_bytes;    /* jackdaw.response.memory.bytes */
     int32_t connection_output_bytes;  /* jackdaw.connection.output.bytes */
     struct str log_file;              /* jackdaw.log.file; data NULL: standard error */
     enum log_level_setting log_level; /* jackdaw.log.level */

@@ -241,6 +241,7 @@ static void compute_request_memory(struct settings_job *job)
     int64_t queued = get_long(job, BROKER_CONFIG_QUEUED_MAX_REQUEST_BYTES);
     bool own = is_set(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
     s->request_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
+    s->response_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_RESPONSE_MEMORY_BYTES);
     if (queued > 0 && queued < s->socket_request_max_bytes)
         settings_fail(
             job, QUEUED_MAX_REQUEST_BYTES,

@@ -11,7 +11,8 @@
  * scratch and copied out; a large frame is read straight into a buf of its size, whose bytes are
  * charged to the shared budget as they arrive. Over the budget a connection reads CONN_SMALL_BYTES
  * at a time, so that small requests still come through; one with more of a frame to come waits in
- * line, and the first in line may go on. */
+ * line, and the first in line may go on. Answers in memory are limited for the whole set: above it
+ * the connection is closed whose peer has taken nothing for the longest. */
 #ifndef JACKDAW_NET_CONN_H
 #define JACKDAW_NET_CONN_H
 
@@ -43,6 +44,7 @@ struct conn_limits {
     int32_t frame_max_bytes;  /* socket.request.max.bytes: larger frames close the connection */
     int32_t inflight_max;     /* exchanges begun and not done, per connection */
     int64_t output_max_bytes; /* answers waiting to be sent; above it nothing more is delivered */
+    int64_t held_max_bytes;   /* the same of all connections of the set, in memory; 0: no limit */
     int64_t idle_ns;          /* connections.max.idle.ms; 0: none */
     int64_t stall_ns;         /* a frame or answer under way without progress for this long */
     int send_buffer_bytes;    /* SO_SNDBUF, -1: the system's */
@@ -82,6 +84,7 @@ struct conn_set {
     struct buf *spare; /* one large buf kept for the next large frame */
     int32_t count;
     int64_t bytes_in, bytes_out;
+    int64_t held_bytes; /* of answers in memory, not yet sent */
     void *owner;
 };
 
@@ -144,6 +147,7 @@ struct conn {
     int64_t active_ns;
     int64_t progress_ns;
     int64_t output_bytes; /* of ready exchanges, not yet sent */
+    int64_t held_bytes;   /* those of them in memory */
     struct buf *frame;    /* the frame under way: size bytes of it have arrived */
     uint32_t frame_size;  /* bytes it will have */
     struct buf *pending;  /* raw bytes read and not yet parsed, from pending_at on */

@@ -28,12 +28,22 @@ static void piece_drop(struct out_piece *piece)
     piece->buf = NULL;
 }
 
+/* Bytes of an answer are held in memory (or, negative, not any more). */
+static void held_add(struct conn *conn, int64_t bytes)
+{
+    conn->held_bytes += bytes;
+    conn->set->held_bytes += bytes;
+}
+
 /* The exchange is over: sent, or dropped. */
 static void exchange_end(struct exchange *exchange)
 {
     struct conn *conn = exchange->conn;
-    for (int32_t i = exchange->piece_at; i < exchange->piece_count; i++)
+    for (int32_t i = exchange->piece_at; i < exchange->piece_count; i++) {
+        if (exchange->pieces[i].buf)
+            held_add(conn, -exchange->pieces[i].size);
         piece_drop(&exchange->pieces[i]);
+    }
     exchange->piece_count = 0;
     list_remove(&exchange->link);
     conn->inflight--;
@@ -192,6 +202,8 @@ static void conn_sent(struct conn *conn, size_t n)
         while (first->piece_at < first->piece_count) {
             struct out_piece *piece = &first->pieces[first->piece_at];
             size_t step = (uint64_t)piece->size < n ? (size_t)piece->size : n;
+            if (piece->buf)
+                held_add(conn, -(int64_t)step);
             piece->offset += (int64_t)step;
             piece->size -= (int64_t)step;
             n -= step;
@@ -207,6 +219,45 @@ static void conn_sent(struct conn *conn, size_t n)
         if (conn->closed)
             return;
     }
+}
+
+static void say_closing(const struct conn *conn, const char *what, int64_t bytes)
+{
+    char peer[NET_ADDRESS_TEXT_SIZE];
+    net_address_format(&conn->peer, peer);
+    say_warn(conn->set->say, what, kv_text("peer", peer), kv_int("bytes", bytes));
+}
+
+/* Whose answer waits for its peer, the one that took nothing for the longest first. */
+static struct conn *slowest(const struct conn_set *set)
+{
+    list_for_each (pos, &set->stalled) {
+        struct conn *conn = container_of(pos, struct conn, stall);
+        if (conn->held_bytes > 0 && conn->wants_out && !conn->in_turn && !conn->warm)
+            return conn;
+    }
+    return NULL;
+}
+
+/* Peers that do not take their answers must not use up the memory. */
+static void conn_set_shed(struct conn_set *set)
+{
+    struct conn *conn;
+    while (set->limits.held_max_bytes && set->held_bytes > set->limits.held_max_bytes &&
+           (conn = slowest(set))) {
+        say_closing(conn, "closing connection: answers that are not taken use up the memory",
+                    conn->held_bytes);
+        conn_close(conn, "answers not taken");
+    }
+}
+
+/* Sending failed. */
+static void conn_broken(struct conn *conn, int err)
+{
+    if (err == -ESTALE)
+        say_closing(conn, "closing connection: a log file ends before the records of an answer",
+                    conn->output_bytes);
+    conn_close(conn, err == -ESTALE ? "log truncated under an answer" : result_text(err));
 }
 
 void conn_flush(struct conn *conn)
@@ -233,7 +284,7 @@ void conn_flush(struct conn *conn)
         struct out_piece *piece = &first->pieces[first->piece_at];
         ssize_t n = piece->buf ? conn_send_memory(conn) : piece_send_file(conn, piece);
         if (n < 0) {
-            conn_close(conn, n == -ESTALE ? "log truncated under an answer" : result_text((int)n));
+            conn_broken(conn, (int)n);
             break;
         }
         if (n == 0) {
@@ -253,6 +304,8 @@ void conn_flush(struct conn *conn)
         bool whole = conn->frame && conn->frame->size == conn->frame_size;
         if (had_inflight && (conn->pending || whole) && !conn->starved)
             conn_deliver_later(conn);
+        if (conn->wants_out)
+            conn_set_shed(conn->set);
     }
     conn_unref(conn);
 }
@@ -273,12 +326,15 @@ void exchange_finish(struct exchange *exchange, struct out_piece *pieces, int32_
     exchange->pieces = pieces;
     exchange->piece_count = count;
     exchange->ready = true;
+    for (int32_t i = 0; i < count; i++) {
+        conn->output_bytes += pieces[i].size;
+        if (pieces[i].buf)
+            held_add(conn, pieces[i].size);
+    }
     if (conn->closed) {
         exchange_end(exchange);
         return;
     }
-    for (int32_t i = 0; i < count; i++)
-        conn->output_bytes += pieces[i].size;
     if (conn->order.next == &exchange->link)
         conn_flush(conn);
 }

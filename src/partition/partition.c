@@ -147,6 +147,29 @@ void partition_stir(struct partition *partition)
     watermark_stir(&partition->last_stable);
 }
 
+void partition_epoch_end(const struct partition *partition, int32_t epoch, int32_t *ret_epoch,
+                         int64_t *ret_end_offset)
+{
+    int32_t own = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
+    /* The end first: if an append comes between, its epoch is seen and the log is asked. */
+    int64_t end = log_end_offset(partition->log);
+    int32_t latest = log_latest_epoch(partition->log);
+    if (latest >= own || epoch == -1 || epoch < latest || epoch > own) {
+        log_epoch_end(partition->log, epoch, ret_epoch, ret_end_offset);
+        return;
+    }
+    *ret_epoch = epoch == own || latest < 0 ? epoch : latest;
+    *ret_end_offset = end;
+}
+
+int32_t partition_epoch_at(const struct partition *partition, int64_t offset)
+{
+    int32_t own = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
+    if (offset >= log_end_offset(partition->log))
+        return own;
+    return log_epoch_at(partition->log, offset);
+}
+
 /* min.insync.replicas, but never more than there are replicas. */
 static bool enough_in_sync(const struct partition *partition)
 {

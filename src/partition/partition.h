@@ -141,6 +141,12 @@ void partition_flush(struct partition *partition);
  * as they are. */
 int partition_read_failed(struct partition *partition, int64_t offset, int err);
 
+/* Leader epochs as the leader tells them: its own begins where the log ended when it took over,
+ * whether or not anything was appended since. As log_epoch_end and log_epoch_at otherwise. */
+void partition_epoch_end(const struct partition *partition, int32_t epoch, int32_t *ret_epoch,
+                         int64_t *ret_end_offset);
+int32_t partition_epoch_at(const struct partition *partition, int64_t offset);
+
 /* The end of what a reader of this isolation may see. */
 struct log_position partition_bound(const struct partition *partition, enum isolation isolation);
 

@@ -529,6 +529,7 @@ static int validate(struct validation *v, uint8_t *data, size_t size,
     if (!v->batches)
         return -ENOMEM;
     int err = check_request(v, data, size, &batch_size);
+    v->failure->not_a_batch = err > 0;
     if (err == 0)
         err = check_header(v, data, batch_size);
     if (err == 0)

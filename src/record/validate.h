@@ -30,7 +30,6 @@ struct validate_rules {
     int target_level;        /* COMPRESSION_LEVEL_DEFAULT or the topic's */
     bool control_allowed;    /* the broker's own appends: any base offset, control records, no
                                 sequence rules */
-    bool transactional_id_given; /* for later checks of the caller */
     size_t decompress_max_bytes; /* max.decompressed.message.bytes: the largest record */
 };
 
@@ -45,6 +44,7 @@ struct validate_failure {
     const char *message; /* Kafka's text for the partition; static or in the arena, never NULL */
     struct record_error *record_errors; /* in the arena */
     int32_t record_error_count;
+    bool not_a_batch; /* found before any log was asked: the bytes are not one batch of magic 2 */
 };
 
 struct validated {

@@ -72,6 +72,7 @@ int broker_loop_conns_init(struct broker_loop *home)
         .frame_max_bytes = settings->socket_request_max_bytes,
         .inflight_max = settings->connection_inflight_max,
         .output_max_bytes = settings->connection_output_bytes,
+        .held_max_bytes = settings->response_memory_bytes / home->broker->loop_count,
         .idle_ns = settings->connections_max_idle_ms < 0
                        ? 0
                        : settings->connections_max_idle_ms * INT64_C(1000000),

@@ -65,6 +65,7 @@ void request_release_frame(struct request *request)
 {
     conn_set_release(&request->home->conns, request->frame);
     request->frame = NULL;
+    request->client_id = STR("");
 }
 
 void request_appended(struct request *request)
@@ -76,6 +77,30 @@ void request_appended(struct request *request)
     conn_resume(request->exchange.conn);
 }
 
+void request_charge(struct request *request)
+{
+    size_t used = request->arena.used_bytes;
+    if (used <= REQUEST_CHARGE_BYTES || used <= request->charged)
+        return;
+    conn_set_charge(&request->home->conns, used - request->charged);
+    request->charged = used;
+}
+
+/* Everything that the request holds but its answer. */
+static void request_let_go(struct request *request)
+{
+    if (request->cleanup)
+        request->cleanup(request);
+    request->cleanup = NULL;
+    request->work = NULL;
+    request->body = NULL;
+    request_release_frame(request);
+    arena_close(&request->arena);
+    if (request->charged)
+        conn_set_discharge(&request->home->conns, request->charged);
+    request->charged = 0;
+}
+
 static void request_done(struct exchange *exchange)
 {
     struct request *request = container_of(exchange, struct request, exchange);
@@ -85,11 +110,7 @@ static void request_done(struct exchange *exchange)
         session->others--;
     else if (!request->appended)
         session->appending--;
-    if (request->cleanup)
-        request->cleanup(request);
-    request_release_frame(request);
-    if (request->charged)
-        conn_set_discharge(&request->home->conns, request->charged);
+    request_let_go(request);
     request->ended = true;
     if (!atomic_load_explicit(&request->posted, memory_order_acquire))
         request_free(request);
@@ -166,7 +187,7 @@ enum outcome request_answer(struct request *request, const void *response)
     must(!request->answered);
     request->answered = true;
     loop_timer_cancel(&request->home->loop, &request->deadline);
-    struct writer out = {0};
+    struct writer out = {.limit = REQUEST_ANSWER_MAX_BYTES};
     struct assembly assembly = {.request = request};
     struct message_sink sink = {.external = assembly_external, .context = &assembly};
     write_int32(&out, 0);
@@ -193,6 +214,13 @@ enum outcome request_answer(struct request *request, const void *response)
         size += assembly.pieces[i].size;
     store_be32(out.data, (uint32_t)size);
     assembly_finish(&assembly, buf);
+    if (assembly.count == 1) { /* all is encoded: nothing else need be kept until it is sent */
+        request->whole = *assembly.pieces;
+        request_let_go(request);
+        exchange_finish(&request->exchange, &request->whole, 1);
+        return ANSWERED;
+    }
+    request_charge(request);
     exchange_finish(&request->exchange, assembly.pieces, assembly.count);
     return ANSWERED;
 }
@@ -208,6 +236,13 @@ enum outcome request_answer_nothing(struct request *request)
 
 enum outcome request_refuse(struct request *request, const char *reason)
 {
+    char peer[NET_ADDRESS_TEXT_SIZE];
+    net_address_format(&request->exchange.conn->peer, peer);
+    if (!request->exchange.conn->closed)
+        say_warn(&request->home->broker->say, "closing connection: request not answered",
+                 kv_text("peer", peer), kv_text("reason", reason),
+                 kv_text("api", request->api->name), kv_int("version", request->version),
+                 kv_str("client_id", request->client_id));
     conn_close(request->exchange.conn, reason);
     return request_answer_nothing(request);
 }
@@ -309,10 +344,7 @@ bool request_begin(struct conn *conn, struct buf *frame)
                : -ENOMEM;
     if (err != 0)
         return request_reject(request, &header, result_text(err));
-    if (request->arena.used_bytes > REQUEST_BODY_CHARGE_BYTES) {
-        request->charged = request->arena.used_bytes;
-        conn_set_charge(&home->conns, request->charged);
-    }
+    request_charge(request);
     request->arena.limit_bytes = REQUEST_ARENA_MAX_BYTES;
     request->body = body;
     row->handle(request);

@@ -21,8 +21,10 @@ enum outcome { ANSWERED, PARKED };
 enum {
     /* What decoding a request and answering it may take beside the frame and the encoded answer. */
     REQUEST_ARENA_MAX_BYTES = 256 * 1024 * 1024,
-    /* A decoded body above this is counted in the memory budget of received bytes. */
-    REQUEST_BODY_CHARGE_BYTES = 64 * 1024,
+    /* An arena above this is counted in the memory budget of received bytes. */
+    REQUEST_CHARGE_BYTES = 64 * 1024,
+    /* The encoded answer, without what is sent from files. */
+    REQUEST_ANSWER_MAX_BYTES = 256 * 1024 * 1024,
 };
 
 /* What the server knows about a connection; conn->owner. */
@@ -44,9 +46,10 @@ struct request {
     struct str client_id;
     struct buf *frame;
     struct arena arena;
-    size_t charged;   /* bytes of the arena in the memory budget */
-    const void *body; /* the decoded request */
-    void *work;       /* the handler's own, in the arena */
+    size_t charged;         /* bytes of the arena in the memory budget */
+    struct out_piece whole; /* an answer without file ranges */
+    const void *body;       /* the decoded request */
+    void *work;             /* the handler's own, in the arena */
     struct loop_task again;
     _Atomic bool posted; /* `again` is in the mailbox */
     bool answered, ended, timed_out;
@@ -67,6 +70,10 @@ void request_set_deadline(struct request *request, int64_t due_ns);
 
 /* Decoded strings and records are no longer needed. */
 void request_release_frame(struct request *request);
+
+/* Count in the memory budget what the arena has come to: for handlers that park with much in it.
+ * No pool job may be using the arena. */
+void request_charge(struct request *request);
 
 /* Produce: every partition is appended, the next Produce of the connection may start. */
 void request_appended(struct request *request);

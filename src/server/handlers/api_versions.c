@@ -59,6 +59,8 @@ static int api_versions_check(struct request *request)
         return KAFKA_INVALID_REQUEST;
     if (request->version < 5)
         return 0;
+    if (!body->cluster_id.data != (body->node_id == -1)) /* both or neither */
+        return KAFKA_INVALID_REQUEST;
     bool other_cluster =
         body->cluster_id.data && !str_equal(body->cluster_id, str_of(broker->cluster_id));
     bool other_node =

@@ -112,6 +112,7 @@ enum outcome handle_delete_records(struct request *request)
         request->cleanup = delete_cleanup;
         if (!work || !delete_prepare(request, work))
             return request_refuse(request, "out of memory");
+        request_charge(request);
     }
     for (; work->at < work->count; work->at++) {
         struct delete_part *part = &work->parts[work->at];

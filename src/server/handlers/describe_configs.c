@@ -4,6 +4,7 @@
 #include "base/errors.h"
 #include "metadata/config_keys_describe.h"
 #include "server/api_table.h"
+#include "server/handlers/topic_fields.h"
 
 static bool copy_configs(struct request *request, const struct described_config *from,
                          int32_t count, struct describe_configs_response_result *ret)
@@ -67,6 +68,10 @@ static int describe_one(struct request *request,
     struct config_pairs pairs = image_configs(image, asked->resource_type, asked->resource_name);
     switch (asked->resource_type) {
     case CONFIG_RESOURCE_TOPIC:
+        if (!topic_name_ok(asked->resource_name)) {
+            *ret_message = "Topic name is invalid";
+            return KAFKA_INVALID_TOPIC_EXCEPTION;
+        }
         if (!image_topic_named(image, asked->resource_name))
             return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         return config_describe_topic(config, pairs, ask, arena, ret_configs, ret_count);

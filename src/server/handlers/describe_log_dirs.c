@@ -58,6 +58,19 @@ static int partition_order(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+/* Of sorted partitions each is told once, however often it was asked for. */
+static void drop_repeats(struct log_dirs_work *work)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < work->count; i++) {
+        if (kept > 0 && work->partitions[kept - 1] == work->partitions[i])
+            partition_unref(work->partitions[i]);
+        else
+            work->partitions[kept++] = work->partitions[i];
+    }
+    work->count = kept;
+}
+
 static bool dir_fill(struct log_dirs_work *work, struct partition_dir *dir,
                      struct describe_log_dirs_response_result *out)
 {
@@ -98,6 +111,7 @@ static void dirs_run(struct pool_job *job)
     struct partition_set *set = &request_broker(work->request)->partitions;
     if (work->count)
         qsort(work->partitions, (size_t)work->count, sizeof *work->partitions, partition_order);
+    drop_repeats(work);
     describe_log_dirs_response_init(&work->response);
     work->response.results.items =
         describe_log_dirs_response_result_array(&work->request->arena, set->dir_count);

@@ -113,6 +113,7 @@ enum outcome handle_describe_producers(struct request *request)
         request->cleanup = producers_cleanup;
         if (!work || !producers_prepare(request, work))
             return request_refuse(request, "out of memory");
+        request_charge(request);
     }
     for (; ok && work->at < work->count; work->at++) {
         struct producers_part *part = &work->parts[work->at];

@@ -53,6 +53,8 @@ enum outcome handle_init_producer_id(struct request *request)
 {
     const struct init_producer_id_request *body = request->body;
     struct producer_id_work *work = request->work;
+    if ((body->producer_id == -1) != (body->producer_epoch == -1)) /* both or neither (KIP-360) */
+        return respond(request, KAFKA_INVALID_REQUEST, -1);
     if (body->transactional_id.data)
         return respond(request, KAFKA_UNSUPPORTED_VERSION, -1);
     if (work && !work->answered)

@@ -7,6 +7,7 @@
  * offset. */
 #include "base/errors.h"
 #include "server/api_table.h"
+#include "server/handlers/repeats.h"
 
 enum special_timestamp {
     LATEST = -1,
@@ -60,6 +61,13 @@ static void respond(struct list_offsets_response_partition_response *response, i
     response->leader_epoch = epoch;
 }
 
+/* Only -1 says that the client does not know; in a Fetch every negative epoch does. */
+static int check_epoch(const struct partition *partition, int32_t leader_epoch)
+{
+    int err = partition_check_leader(partition, leader_epoch);
+    return err == 0 && leader_epoch < -1 ? KAFKA_FENCED_LEADER_EPOCH : err;
+}
+
 static void part_search(struct list_offsets_work *work, struct partition *partition,
                         int64_t timestamp, int64_t end,
                         struct list_offsets_response_partition_response *response)
@@ -82,7 +90,7 @@ static int part_answer(struct request *request, struct list_offsets_work *work, 
         partition_find(&request_broker(request)->partitions, found->id, asked->partition_index);
     if (!partition)
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
-    int err = partition_check_leader(partition, asked->current_leader_epoch);
+    int err = check_epoch(partition, asked->current_leader_epoch);
     if (err != 0)
         return err;
     if (asked->timestamp < EARLIEST_PENDING_UPLOAD ||
@@ -93,11 +101,12 @@ static int part_answer(struct request *request, struct list_offsets_work *work, 
     int64_t end = partition_bound(partition, isolation).offset;
     switch (asked->timestamp) {
     case LATEST:
-        respond(response, end, -1, log_latest_epoch(log));
+        respond(response, end, -1, partition_epoch_at(partition, INT64_MAX));
         return 0;
     case EARLIEST:
     case EARLIEST_LOCAL:
-        respond(response, log_start_offset(log), -1, log_epoch_at(log, log_start_offset(log)));
+        respond(response, log_start_offset(log), -1,
+                partition_epoch_at(partition, log_start_offset(log)));
         return 0;
     case LATEST_TIERED:
     case EARLIEST_PENDING_UPLOAD:
@@ -109,13 +118,31 @@ static int part_answer(struct request *request, struct list_offsets_work *work, 
     }
 }
 
+static bool find_repeats(struct request *request, int32_t total, struct repeats *ret_repeats)
+{
+    const struct list_offsets_request *body = request->body;
+    if (!repeats_init(ret_repeats, &request->arena, total))
+        return false;
+    for (int32_t t = 0; t < body->topics.count; t++) {
+        const struct list_offsets_request_topic *topic = &body->topics.items[t];
+        for (int32_t p = 0; p < topic->partitions.count; p++)
+            repeats_add(ret_repeats, topic->name, topic->partitions.items[p].partition_index);
+    }
+    repeats_find(ret_repeats);
+    return true;
+}
+
+/* A partition that is asked for more than once is answered once, with INVALID_REQUEST. */
 static bool list_offsets_prepare(struct request *request, struct list_offsets_work *work)
 {
     const struct list_offsets_request *body = request->body;
     struct arena *arena = &request->arena;
-    int32_t total = 0;
+    struct repeats repeats;
+    int32_t total = 0, at = 0;
     for (int32_t t = 0; t < body->topics.count; t++)
         total += body->topics.items[t].partitions.count;
+    if (!find_repeats(request, total, &repeats))
+        return false;
     list_offsets_response_init(&work->response);
     work->request = request;
     work->searches = arena_array(arena, (size_t)total + 1, sizeof *work->searches);
@@ -132,12 +159,17 @@ static bool list_offsets_prepare(struct request *request, struct list_offsets_wo
             list_offsets_response_partition_response_array(arena, topic->partitions.count);
         if (!out->partitions.items)
             return false;
-        for (int32_t p = 0; p < topic->partitions.count; p++) {
+        for (int32_t p = 0; p < topic->partitions.count; p++, at++) {
+            if (repeats.found[at] == NAMED_AGAIN)
+                continue;
             struct list_offsets_response_partition_response *response =
                 &out->partitions.items[out->partitions.count++];
             response->partition_index = topic->partitions.items[p].partition_index;
-            response->error_code = error_to_wire(
-                part_answer(request, work, topic->name, &topic->partitions.items[p], response));
+            response->error_code =
+                error_to_wire(repeats.found[at] == NAMED_FIRST
+                                  ? KAFKA_INVALID_REQUEST
+                                  : part_answer(request, work, topic->name,
+                                                &topic->partitions.items[p], response));
         }
     }
     return true;
@@ -188,6 +220,7 @@ enum outcome handle_list_offsets(struct request *request)
         request->cleanup = list_offsets_cleanup;
         if (!work || !list_offsets_prepare(request, work))
             return request_refuse(request, "out of memory");
+        request_charge(request);
         if (work->count > 0) {
             work->job.run = search_run;
             work->job.done = search_done;
@@ -224,12 +257,12 @@ epoch_answer(struct request *request, struct str topic,
         partition_find(&request_broker(request)->partitions, found->id, asked->partition);
     if (!partition)
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
-    int err = partition_check_leader(partition, asked->current_leader_epoch);
+    int err = check_epoch(partition, asked->current_leader_epoch);
     if (err != 0)
         return err;
     int32_t epoch;
     int64_t end;
-    log_epoch_end(partition->log, asked->leader_epoch, &epoch, &end);
+    partition_epoch_end(partition, asked->leader_epoch, &epoch, &end);
     response->leader_epoch = epoch;
     response->end_offset = end;
     return 0;

@@ -1,6 +1,7 @@
 /* Metadata: brokers and topics of the published image, and automatic creation of topics. */
 #include "base/errors.h"
 #include "server/api_table.h"
+#include "server/handlers/repeats.h"
 #include "server/handlers/topic_fields.h"
 
 struct metadata_work {
@@ -80,21 +81,6 @@ static bool fill_all(struct request *request, const struct image *image,
     return true;
 }
 
-/* Kafka's rule for topic names: 1 to 249 of [a-zA-Z0-9._-], not "." and not "..". */
-static bool name_ok(struct str name)
-{
-    if (name.size < 1 || name.size > CONTROLLER_TOPIC_NAME_MAX || str_equal(name, STR(".")) ||
-        str_equal(name, STR("..")))
-        return false;
-    for (int32_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '.' || c == '_' || c == '-'))
-            return false;
-    }
-    return true;
-}
-
 static const struct topic_image *topic_asked(const struct request *request,
                                              const struct image *image,
                                              const struct metadata_request_topic *asked)
@@ -104,15 +90,34 @@ static const struct topic_image *topic_asked(const struct request *request,
     return asked->name.data ? image_topic_named(image, asked->name) : NULL;
 }
 
+/* Each topic is answered once, however often it is named. */
+static bool find_repeats(struct request *request, struct repeats *ret_repeats)
+{
+    const struct metadata_request *body = request->body;
+    if (!repeats_init(ret_repeats, &request->arena, body->topics.count))
+        return false;
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        const struct metadata_request_topic *asked = &body->topics.items[i];
+        const struct str id = {(const char *)asked->topic_id.bytes, sizeof asked->topic_id.bytes};
+        bool by_id = !uuid_is_zero(asked->topic_id);
+        repeats_add(ret_repeats, by_id ? id : asked->name, by_id ? 1 : asked->name.data ? 0 : -1);
+    }
+    repeats_find(ret_repeats);
+    return true;
+}
+
 static bool fill_asked(struct request *request, const struct image *image,
                        const struct metadata_work *work, struct metadata_response *response)
 {
     const struct metadata_request *body = request->body;
+    struct repeats repeats;
     response->topics.items = metadata_response_topic_array(&request->arena, body->topics.count);
-    if (!response->topics.items)
+    if (!response->topics.items || !find_repeats(request, &repeats))
         return false;
     for (int32_t i = 0; i < body->topics.count; i++) {
         const struct metadata_request_topic *asked = &body->topics.items[i];
+        if (repeats.found[i] == NAMED_AGAIN)
+            continue;
         struct metadata_response_topic *item = &response->topics.items[response->topics.count++];
         const struct topic_image *topic = topic_asked(request, image, asked);
         if (topic) {
@@ -127,7 +132,7 @@ static bool fill_asked(struct request *request, const struct image *image,
                                                      : STR("");
         if (by_id)
             item->error_code = KAFKA_UNKNOWN_TOPIC_ID;
-        else if (!name_ok(item->name))
+        else if (!topic_name_ok(item->name))
             item->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
         else if (work && work->creating)
             item->error_code = KAFKA_LEADER_NOT_AVAILABLE; /* it is on its way */
@@ -135,6 +140,33 @@ static bool fill_asked(struct request *request, const struct image *image,
             item->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     }
     return true;
+}
+
+/* Versions 10 and 11 have ids and null names in their form only: Kafka refuses the request. */
+static bool asks_too_early(const struct request *request)
+{
+    const struct metadata_request *body = request->body;
+    for (int32_t i = 0; request->version < 12 && i < body->topics.count; i++)
+        if (!body->topics.items[i].name.data || !uuid_is_zero(body->topics.items[i].topic_id))
+            return true;
+    return false;
+}
+
+static enum outcome refuse_all(struct request *request, int error)
+{
+    const struct metadata_request *body = request->body;
+    struct metadata_response response;
+    metadata_response_init(&response);
+    response.topics.items = metadata_response_topic_array(&request->arena, body->topics.count);
+    if (!response.topics.items)
+        return request_refuse(request, "out of memory");
+    for (int32_t i = 0; i < body->topics.count; i++) {
+        struct metadata_response_topic *item = &response.topics.items[response.topics.count++];
+        item->name = body->topics.items[i].name.data ? body->topics.items[i].name : STR("");
+        item->topic_id = body->topics.items[i].topic_id;
+        item->error_code = error_to_wire(error);
+    }
+    return request_answer(request, &response);
 }
 
 /* ---- creation of missing topics ---- */
@@ -173,7 +205,7 @@ static bool create_missing(struct request *request, const struct image *image,
         return false;
     for (int32_t i = 0; i < body->topics.count; i++) {
         const struct metadata_request_topic *asked = &body->topics.items[i];
-        if (!asked->name.data || !uuid_is_zero(asked->topic_id) || !name_ok(asked->name) ||
+        if (!asked->name.data || !uuid_is_zero(asked->topic_id) || !topic_name_ok(asked->name) ||
             image_topic_named(image, asked->name))
             continue;
         struct create_topics_request_creatable_topic *topic =
@@ -204,6 +236,8 @@ enum outcome handle_metadata(struct request *request)
     const struct image *image = request_image(request);
     struct metadata_work *work = request->work;
     if (!work) {
+        if (asks_too_early(request))
+            return refuse_all(request, KAFKA_INVALID_REQUEST);
         request->work = work = arena_alloc(&request->arena, sizeof *work);
         if (!work)
             return request_refuse(request, "out of memory");

@@ -26,6 +26,7 @@ struct produce_part {
     struct validate_failure failure;
     bool valid; /* `validated` is to be closed */
     int error;
+    int64_t log_start; /* told beside some errors; -1: not */
     const char *message;
     int32_t leader_epoch; /* it was appended under */
     struct log_append_result appended;
@@ -88,33 +89,64 @@ static int part_find(struct request *request, struct produce_part *part,
     return partition_check_leader(partition, -1);
 }
 
-static int part_validate(struct request *request, struct produce_part *part)
+/* Kafka tells the log start offset beside what its log refuses, but for a few errors that it knows
+ * to be the client's or the disk's. */
+static void part_refused(struct produce_part *part)
 {
-    int err = validate_records(&part->rules, (uint8_t *)(uintptr_t)part->records.data,
-                               (size_t)part->records.size, &request->arena, &part->validated,
-                               &part->failure);
-    if (err != 0) {
+    switch (part->error) {
+    case 0:
+    case KAFKA_CORRUPT_MESSAGE:
+    case KAFKA_MESSAGE_TOO_LARGE:
+    case KAFKA_RECORD_LIST_TOO_LARGE:
+    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
+    case KAFKA_NOT_LEADER_OR_FOLLOWER:
+    case KAFKA_KAFKA_STORAGE_ERROR:
+        return;
+    default:
+        part->log_start = log_start_offset(part->partition->log);
+    }
+}
+
+static void part_validate(struct request *request, struct produce_part *part)
+{
+    part->error = validate_records(&part->rules, (uint8_t *)(uintptr_t)part->records.data,
+                                   (size_t)part->records.size, &request->arena, &part->validated,
+                                   &part->failure);
+    if (part->error != 0) {
         part->message = part->failure.message;
-        return err;
+        if (!part->failure.not_a_batch)
+            part_refused(part);
+        return;
     }
     part->valid = true;
-    /* Nobody could end such a transaction: it would hold back read_committed readers for ever. */
+    /* Nobody could end such a transaction: it would hold back read_committed readers for ever. The
+     * request has a transactional id, else it were refused as a whole, but there is no coordinator
+     * to ask whether the transaction is open. */
     for (int32_t i = 0; i < part->validated.batch_count; i++)
-        if (batch_is_transactional(&part->validated.batches[i]) &&
-            !part->rules.transactional_id_given)
-            return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    return 0;
+        if (batch_is_transactional(&part->validated.batches[i]))
+            part->error = KAFKA_INVALID_TXN_STATE;
+}
+
+/* Whether any records of the request claim to belong to a transaction: known from the header of
+ * their batch, before anything else is looked at. */
+static bool has_transactional(const struct produce_work *work)
+{
+    for (int32_t i = 0; i < work->part_count; i++) {
+        const struct bytes *records = &work->parts[i].records;
+        struct batch batch;
+        if (records->data && records->size >= BATCH_HEADER_SIZE &&
+            batch_read_header(records->data, (size_t)records->size, &batch) == 0 &&
+            batch_is_transactional(&batch))
+            return true;
+    }
+    return false;
 }
 
 /* What can be said before looking at the records. */
-static int part_admit(struct request *request, struct produce_part *part,
-                      const struct produce_work *work)
+static int part_admit(struct produce_part *part, const struct produce_work *work)
 {
-    const struct produce_request *body = request->body;
     if (work->acks != -1 && work->acks != 0 && work->acks != 1)
         return KAFKA_INVALID_REQUIRED_ACKS;
-    if (body->transactional_id.data) /* there is no transaction coordinator to ask */
-        return KAFKA_INVALID_TXN_STATE;
     if (!part->records.data || part->records.size == 0) {
         part->message = "Record batch is empty.";
         return KAFKA_INVALID_RECORD;
@@ -125,18 +157,16 @@ static int part_admit(struct request *request, struct produce_part *part,
 /* The settings may be read on the loop alone. */
 static void part_rules(struct request *request, struct produce_part *part)
 {
-    const struct produce_request *body = request->body;
     partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env),
                              &part->rules);
     part->rules.produce_version = request->version;
-    part->rules.transactional_id_given = body->transactional_id.data;
 }
 
 static void validate_all(struct request *request, struct produce_work *work)
 {
     for (int32_t i = 0; i < work->part_count; i++)
         if (work->parts[i].error == 0)
-            work->parts[i].error = part_validate(request, &work->parts[i]);
+            part_validate(request, &work->parts[i]);
 }
 
 static void validate_run(struct pool_job *job)
@@ -198,6 +228,7 @@ static bool produce_prepare(struct request *request)
         for (int32_t p = 0; p < topic->partition_data.count; p++) {
             struct produce_part *part = &work->parts[at++];
             part->request = request;
+            part->log_start = -1;
             part->park.fire = part_locked;
             waiter_init(&part->waiter, part_reached);
             waiter_init(&part->sync_waiter, part_synced);
@@ -206,9 +237,12 @@ static bool produce_prepare(struct request *request)
             part->records.size = topic->partition_data.items[p].records.size;
             part->error = part_find(request, part, topic);
             if (part->error == 0)
-                part->error = part_admit(request, part, work);
+                part->error = part_admit(part, work);
         }
     }
+    if (!body->transactional_id.data && has_transactional(work))
+        for (int32_t i = 0; i < work->part_count; i++)
+            work->parts[i].error = KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     return true;
 }
 
@@ -223,6 +257,7 @@ static void part_append(struct produce_part *part, const struct produce_work *wo
         err = partition_append(partition, &part->validated, work->acks, LOG_ORIGIN_CLIENT,
                                &part->appended);
     part->error = err;
+    part_refused(part);
     if (err == 0)
         part->must_sync = partition_must_sync(partition, part->appended.last_offset + 1);
     if (err != 0 || part->appended.duplicate)
@@ -368,7 +403,7 @@ static bool part_response(struct request *request, const struct produce_part *pa
     ret->error_code = error_to_wire(part->error);
     ret->base_offset = part->error ? -1 : part->appended.base_offset;
     ret->log_append_time_ms = part->error ? -1 : part->appended.log_append_time;
-    ret->log_start_offset = part->error ? -1 : part->appended.log_start_offset;
+    ret->log_start_offset = part->error ? part->log_start : part->appended.log_start_offset;
     ret->error_message = str_of(part->message);
     int32_t count = part->error ? part->failure.record_error_count : 0;
     if (count == 0)
@@ -468,6 +503,7 @@ enum outcome handle_produce(struct request *request)
         request->cleanup = produce_cleanup;
         if (!produce_prepare(request))
             return request_refuse(request, "out of memory");
+        request_charge(request);
         struct produce_work *work = request->work;
         if (work->acks == -1)
             request_set_deadline(request, request->home->loop.now_ns +

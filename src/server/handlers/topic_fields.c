@@ -40,3 +40,17 @@ bool topic_is_internal(struct str name)
            str_equal(name, STR("__transaction_state")) ||
            str_equal(name, STR("__share_group_state"));
 }
+
+bool topic_name_ok(struct str name)
+{
+    if (name.size < 1 || name.size > CONTROLLER_TOPIC_NAME_MAX || str_equal(name, STR(".")) ||
+        str_equal(name, STR("..")))
+        return false;
+    for (int32_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}

@@ -21,6 +21,9 @@ struct int32_array offline_replicas(struct request *request, const struct image 
 
 bool topic_is_internal(struct str name);
 
+/* Kafka's rule for topic names: 1 to 249 of [a-zA-Z0-9._-], not "." and not "..". */
+bool topic_name_ok(struct str name);
+
 /* KIP-951: brokers that an answer names as current leaders, to be told with their addresses. */
 struct leader_nodes {
     const struct broker_image **items;
