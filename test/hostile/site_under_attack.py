@@ -1,4 +1,5 @@
 """A Jackdaw that is attacked: what it takes in memory and descriptors, what it says, and whether it still serves."""
+import os
 import pathlib
 import struct
 import tempfile
@@ -15,17 +16,32 @@ REQUEST_MEMORY = 64 * MIB
 FRAME_MAX = 32 * MIB
 # What the program takes beside request memory: itself, its caches, what the allocator keeps. With room.
 BASE = 96 * MIB
+LOOPS = 2
+# REQUEST_ARENA_MAX_BYTES of src/server/request.h: each loop works on one request at a time.
+ARENA_MAX = 256 * MIB
+# REQUEST_ANSWER_MAX_BYTES there: likewise, while an answer is encoded.
+ANSWER_MAX = 256 * MIB
+# jackdaw.response.memory.bytes: answers that wait for their clients.
+RESPONSE_MEMORY = 32 * MIB
 HEALTH = "health"
 
 
 class Site:
     """A broker on its own folder. `with Site(...) as site`."""
 
+    folders = []
+    # A build with sanitizers takes memory of its own.
+    sanitized = bool(os.environ.get("HOSTILE_SANITIZED"))
+
     def __init__(self, settings=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hostile-"))
+        self.folders.append(self.folder)
+        # The records of the attacks are old; no retention shall remove segments meanwhile.
         self.target = Target("jackdaw", self.folder, {
             "auto.create.topics.enable": "false", "jackdaw.request.memory.bytes": str(REQUEST_MEMORY),
-            "socket.request.max.bytes": str(FRAME_MAX), **(settings or {})})
+            "socket.request.max.bytes": str(FRAME_MAX), "jackdaw.event.loops": str(LOOPS), "log.retention.ms": "-1",
+            "jackdaw.response.memory.bytes": str(RESPONSE_MEMORY),
+            "socket.listen.backlog.size": "4096", **(settings or {})})
         self.made = False
 
     def __enter__(self):
@@ -44,8 +60,8 @@ class Site:
     def pid(self):
         return self.target.process.pid
 
-    def connect(self, timeout_s=wire.ANSWER_S):
-        return wire.Connection(self.address, timeout_s)
+    def connect(self, timeout_s=wire.ANSWER_S, receive_bytes=None):
+        return wire.Connection(self.address, timeout_s, receive_bytes)
 
     def log(self):
         return self.target.log.read_text(errors="replace")

@@ -18,9 +18,13 @@ class Silent(Exception):
 
 
 class Connection:
-    def __init__(self, address, timeout_s=ANSWER_S):
+    def __init__(self, address, timeout_s=ANSWER_S, receive_bytes=None):
         host, _, port = address.rpartition(":")
-        self.sock = socket.create_connection((host, int(port)), timeout=timeout_s)
+        self.sock = socket.socket()
+        self.sock.settimeout(timeout_s)
+        if receive_bytes:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.sock.connect((host, int(port)))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.numbers = itertools.count(1)
 
