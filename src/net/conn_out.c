@@ -221,13 +221,6 @@ static void conn_sent(struct conn *conn, size_t n)
     }
 }
 
-static void say_closing(const struct conn *conn, const char *what, int64_t bytes)
-{
-    char peer[NET_ADDRESS_TEXT_SIZE];
-    net_address_format(&conn->peer, peer);
-    say_warn(conn->set->say, what, kv_text("peer", peer), kv_int("bytes", bytes));
-}
-
 /* Whose answer waits for its peer, the one that took nothing for the longest first. */
 static struct conn *slowest(const struct conn_set *set)
 {
@@ -245,19 +238,12 @@ static void conn_set_shed(struct conn_set *set)
     struct conn *conn;
     while (set->limits.held_max_bytes && set->held_bytes > set->limits.held_max_bytes &&
            (conn = slowest(set))) {
-        say_closing(conn, "closing connection: answers that are not taken use up the memory",
-                    conn->held_bytes);
+        char peer[NET_ADDRESS_TEXT_SIZE];
+        net_address_format(&conn->peer, peer);
+        say_warn(set->say, "closing connection: answers that are not taken use up the memory",
+                 kv_text("peer", peer), kv_int("bytes", conn->held_bytes));
         conn_close(conn, "answers not taken");
     }
-}
-
-/* Sending failed. */
-static void conn_broken(struct conn *conn, int err)
-{
-    if (err == -ESTALE)
-        say_closing(conn, "closing connection: a log file ends before the records of an answer",
-                    conn->output_bytes);
-    conn_close(conn, err == -ESTALE ? "log truncated under an answer" : result_text(err));
 }
 
 void conn_flush(struct conn *conn)
@@ -284,7 +270,7 @@ void conn_flush(struct conn *conn)
         struct out_piece *piece = &first->pieces[first->piece_at];
         ssize_t n = piece->buf ? conn_send_memory(conn) : piece_send_file(conn, piece);
         if (n < 0) {
-            conn_broken(conn, (int)n);
+            conn_close(conn, n == -ESTALE ? "log truncated under an answer" : result_text((int)n));
             break;
         }
         if (n == 0) {
