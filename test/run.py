@@ -50,6 +50,7 @@ SUITES = [
     Suite("fuzz", "every fuzz target for a while", "fuzz", long_limit_s=7200),
     Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
     Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900),
+    Suite("hostile", "hostile requests, clients and files", "build", SERVER),
     Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, long_limit_s=7200),
     Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),

@@ -12,6 +12,7 @@
 #ifndef JACKDAW_RECORD_BATCH_H
 #define JACKDAW_RECORD_BATCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -134,6 +135,23 @@ struct record {
     struct bytes body;             /* magic 2: key, value and headers as encoded, for copying */
 };
 
+/* Decompressed bytes that all users of a budget may hold together. Who holds something while nobody
+ * else does may pass the limit, so that some batch can always be read. Any thread. */
+struct plain_budget {
+    _Atomic int64_t held_bytes;
+    int64_t limit_bytes;
+};
+
+/* What one user holds of it; one thread at a time. */
+struct plain_account {
+    struct plain_budget *budget; /* NULL: nothing is counted */
+    int64_t held_bytes;
+};
+
+/* False when the budget has no room for so many bytes more. */
+bool plain_take(struct plain_account *account, int64_t bytes);
+void plain_give(struct plain_account *account, int64_t bytes);
+
 /* Walks the records of one batch of any magic and codec.
  *
  *   struct record_reader reader;
@@ -154,10 +172,12 @@ struct record {
 
 struct record_reader {
     struct batch batch;
+    struct plain_account *account; /* may be set after init: who answers for the window's memory */
     struct decompressor *decompressor; /* NULL: uncompressed */
     struct reader in;                  /* plain bytes at hand, not yet consumed */
     uint8_t *scratch;                  /* what `in` lies in, when compressed */
     size_t scratch_capacity, max_bytes;
+    int64_t accounted; /* of the window, in `account` */
     int32_t index;
     int64_t last_offset;  /* of the record before */
     int64_t offset_shift; /* what turns the offsets inside a wrapper into the log's */

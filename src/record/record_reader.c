@@ -13,10 +13,47 @@
 #include "base/must.h"
 #include "record/varint.h"
 
+#define READER_FREE_BYTES (1024 * 1024)
 #define VARINT_MAX 5
 #define ENTRY_HEADER 12 /* offset and size before each entry of a message set */
 
-/* Append plain bytes to the window. 0, -ENODATA when there are none, or the decompressor's. */
+bool plain_take(struct plain_account *account, int64_t bytes)
+{
+    struct plain_budget *budget = account->budget;
+    if (!budget || bytes <= 0)
+        return true;
+    int64_t held =
+        atomic_fetch_add_explicit(&budget->held_bytes, bytes, memory_order_relaxed) + bytes;
+    if (held > budget->limit_bytes && held > account->held_bytes + bytes) {
+        atomic_fetch_sub_explicit(&budget->held_bytes, bytes, memory_order_relaxed);
+        return false;
+    }
+    account->held_bytes += bytes;
+    return true;
+}
+
+void plain_give(struct plain_account *account, int64_t bytes)
+{
+    if (!account->budget)
+        return;
+    account->held_bytes -= bytes;
+    atomic_fetch_sub_explicit(&account->budget->held_bytes, bytes, memory_order_relaxed);
+}
+
+/* Small windows are not counted: most batches never touch the shared number. */
+static bool window_account(struct record_reader *reader, size_t capacity)
+{
+    int64_t more = (int64_t)capacity - reader->accounted;
+    if (!reader->account || capacity <= READER_FREE_BYTES)
+        return true;
+    if (!plain_take(reader->account, more))
+        return false;
+    reader->accounted += more;
+    return true;
+}
+
+/* Append plain bytes to the window. 0, -ENOBUFS the account has no room, -ENODATA when there are
+ * none, or the decompressor's. */
 static int window_more(struct record_reader *reader)
 {
     if (!reader->decompressor)
@@ -24,12 +61,11 @@ static int window_more(struct record_reader *reader)
     size_t left = reader_left(&reader->in);
     if (left == reader->scratch_capacity) {
         size_t capacity = left ? left * 2 : READER_WINDOW_BYTES;
-        uint8_t *scratch = malloc(capacity);
+        if (!window_account(reader, capacity))
+            return -ENOBUFS;
+        uint8_t *scratch = realloc(reader->scratch, capacity);
         if (!scratch)
             return -ENOMEM;
-        if (left)
-            memcpy(scratch, reader->in.at, left);
-        free(reader->scratch);
         reader->scratch = scratch;
         reader->scratch_capacity = capacity;
     } else if (left && reader->in.at != reader->scratch) {
@@ -312,6 +348,9 @@ void record_reader_close(struct record_reader *reader)
 {
     decompressor_destroy(reader->decompressor);
     free(reader->scratch);
+    if (reader->account)
+        plain_give(reader->account, reader->accounted);
+    reader->accounted = 0;
     reader->decompressor = NULL;
     reader->scratch = NULL;
 }

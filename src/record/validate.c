@@ -19,6 +19,8 @@
 
 #define FIRST_ZSTD_PRODUCE 7
 #define ERRORS_SHOWN 3
+#define ZSTD_WINDOW_MAX_BYTES (128 * 1024 * 1024)
+#define ACCOUNT_STEP_BYTES (1024 * 1024)
 
 struct validation {
     const struct validate_rules *rules;
@@ -30,6 +32,8 @@ struct validation {
     int64_t error_count;   /* records refused, those beyond the list too */
     struct record_error *errors;
     int32_t listed, error_capacity;
+    struct plain_account account;
+    int64_t accounted;       /* of the decompressor and the new batch */
     bool bad_timestamp;      /* a record was refused for its timestamp */
     bool offset_gap;         /* an offset is not the one before and one */
     bool negative_timestamp; /* one has a timestamp that no new batch may have */
@@ -325,11 +329,31 @@ static int reader_fault(struct validation *v, int err)
 {
     if (err == -ENOMEM)
         return err;
+    if (err == -ENOBUFS)
+        return fail_at(v, KAFKA_REQUEST_TIMED_OUT,
+                       "There is no memory now to decompress so large a batch beside others.");
     if (err == -EFBIG)
         return fail(v, KAFKA_INVALID_RECORD,
                     "Invalid record size: it exceeds the configured maximum record size of %zu.",
                     v->rules->decompress_max_bytes);
     return malformed(v);
+}
+
+/* Count what the decompressor (zstd looks back so far) and the new batch have come to hold. */
+static bool account(struct validation *v, int64_t plain_bytes, const struct batch_builder *builder)
+{
+    int64_t held = 0;
+    if (batch_compression(&v->batch) == COMPRESSION_ZSTD)
+        held = plain_bytes < ZSTD_WINDOW_MAX_BYTES ? plain_bytes : ZSTD_WINDOW_MAX_BYTES;
+    if (builder)
+        held += (int64_t)(builder->body.capacity + builder->out.capacity);
+    int64_t more = held - v->accounted;
+    if (more < ACCOUNT_STEP_BYTES)
+        return true;
+    if (!plain_take(&v->account, more))
+        return false;
+    v->accounted += more;
+    return true;
 }
 
 /* The records of a batch of any codec through a reader. `builder` NULL: the batch stays as it is,
@@ -356,6 +380,8 @@ static int walk_stream(struct validation *v, struct record_reader *reader,
                         "The records of a batch in the append to " TP
                         " take more than %d bytes when decompressed.",
                         TP_ARG(v), VALIDATE_PLAIN_MAX_BYTES);
+        if (!account(v, plain_bytes, builder))
+            return reader_fault(v, -ENOBUFS);
         if (!builder) {
             v->offset_gap |= seen.offset_delta != index;
             continue;
@@ -497,6 +523,8 @@ static int validate_stream(struct validation *v, uint8_t *data, bool stays,
     if (max_bytes > VALIDATE_PLAIN_MAX_BYTES)
         max_bytes = VALIDATE_PLAIN_MAX_BYTES;
     int err = record_reader_init(&reader, &v->batch, max_bytes);
+    v->account.budget = v->rules->plain;
+    reader.account = &v->account;
     if (err < 0) {
         err = reader_fault(v, err);
     } else if (stays) {
@@ -511,6 +539,7 @@ static int validate_stream(struct validation *v, uint8_t *data, bool stays,
         err = rebuild(v, &reader, ret_validated);
     }
     record_reader_close(&reader);
+    plain_give(&v->account, v->accounted);
     return err;
 }
 

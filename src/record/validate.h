@@ -30,6 +30,7 @@ struct validate_rules {
     int target_level;        /* COMPRESSION_LEVEL_DEFAULT or the topic's */
     bool control_allowed;    /* the broker's own appends: any base offset, control records, no
                                 sequence rules */
+    struct plain_budget *plain;  /* for decompressed bytes; NULL: unlimited */
     size_t decompress_max_bytes; /* max.decompressed.message.bytes: the largest record */
 };
 
@@ -61,7 +62,8 @@ struct validated {
 };
 
 /* 0, or +code: CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
- * UNSUPPORTED_COMPRESSION_TYPE; -ENOMEM. Only after 0 are ret_validated set and the input possibly
+ * UNSUPPORTED_COMPRESSION_TYPE; REQUEST_TIMED_OUT when `plain` has no room now, which clients take
+ * for a reason to try again; -ENOMEM. Only after 0 are ret_validated set and the input possibly
  * changed; only after +code is ret_failure set.
  *
  * Uncompressed batches without recompression read headers, checksum and the records' frame (a few

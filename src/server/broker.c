@@ -608,6 +608,7 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     broker->life = life;
     broker->broker_epoch = -1;
     broker->budget.limit_bytes = config->settings.request_memory_bytes;
+    broker->plain.limit_bytes = config->settings.request_memory_bytes;
     life->broker = broker;
     life->begin.run = life_begin;
     life->stop.run = stop_run;

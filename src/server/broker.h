@@ -46,6 +46,7 @@ struct broker {
     struct broker_loop *loops;
     int32_t loop_count;
     struct memory_budget budget;
+    struct plain_budget plain;  /* decompressed while batches are validated */
     struct epoch_domain epochs; /* what handlers read without locks is retired to it */
     struct file_cache *files;
     struct partition_set partitions;

@@ -119,7 +119,7 @@ def zstd_frame(blocks):
 
 def gzip_stream(parts):
     """Parts as iterables of bytes; the result is compressed as it grows."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     out = bytearray()
     for part in parts:
         out += packer.compress(part)

@@ -160,6 +160,7 @@ static void part_rules(struct request *request, struct produce_part *part)
     partition_validate_rules(part->partition, env_wall_ms(request_broker(request)->env),
                              &part->rules);
     part->rules.produce_version = request->version;
+    part->rules.plain = &request_broker(request)->plain;
 }
 
 static void validate_all(struct request *request, struct produce_work *work)
