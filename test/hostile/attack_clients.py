@@ -9,7 +9,7 @@ from attack import MIB, Site, Skipped, attack, expect, expect_descriptors, expec
 import batches
 import codec
 import wire
-from site_under_attack import BASE, FRAME_MAX, LOOPS, REQUEST_MEMORY, RESPONSE_MEMORY
+from site_under_attack import BASE, FRAME_MAX, REQUEST_MEMORY, RESPONSE_MEMORY
 
 DESCRIBE_CONFIGS = 32
 

@@ -3,9 +3,9 @@ import os
 import shutil
 
 from attack import Site, attack, expect, expect_health, expect_said
-import batches
 import codec
 import wire
+from lib.target import TargetError
 
 
 def segment(site, topic, number=0):

@@ -3,7 +3,7 @@ import os
 import struct
 import time
 
-from attack import MIB, Site, attack, expect, expect_health, expect_memory, expect_said, frame
+from attack import MIB, Site, attack, expect, expect_descriptors, expect_health, expect_memory
 import batches
 import codec
 import wire

@@ -6,6 +6,7 @@ ordinary produce and fetch, its memory stayed below a named limit, and the log s
 import argparse
 import random
 import shutil
+import struct
 import sys
 import time
 
@@ -37,7 +38,7 @@ def main():
             print(f"ok {name} ({time.monotonic() - started:.1f} s)", flush=True)
         except Skipped as why:
             print(f"SKIP {name} ({why})", flush=True)
-        except (AssertionError, TargetError, wire.Closed, wire.Silent, codec.Malformed, OSError) as thrown:
+        except (AssertionError, TargetError, wire.Closed, wire.Silent, codec.Malformed, OSError, struct.error) as thrown:
             text = str(thrown).replace("\n", " ")[:300]
             print(f"FAIL {name} ({type(thrown).__name__}: {text}; seed {options.seed})", flush=True)
             status, keep = 1, True

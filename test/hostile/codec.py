@@ -82,6 +82,11 @@ class Writer:
     def field(self, field, value):
         if field.array:
             self.length(None if value is None else len(value), False, self.flexible)
+            if value and len(value) > 100 and all(item is value[0] for item in value):
+                inner = Writer(self.message, self.version)  # one thing many times: encoded once
+                inner.one(field, value[0])
+                self.out += inner.out * len(value)
+                return
             for item in value or []:
                 self.one(field, item)
         elif field.pointer:
