@@ -153,6 +153,7 @@ int32_t java_string_hash(struct str utf8);
  * topic does not exist yet), COORDINATOR_LOAD_IN_PROGRESS. */
 int coord_shard_find(struct coord *coord, int32_t partition, struct coord_shard **ret_shard);
 int32_t coord_shard_count(const struct coord *coord); /* partitions of the topic; 0: none */
+struct coord_shard *coord_shard_ref(struct coord_shard *shard);
 void coord_shard_unref(struct coord_shard *shard);
 int32_t coord_shard_partition(const struct coord_shard *shard);
 int32_t coord_shard_epoch(const struct coord_shard *shard); /* leader epoch = coordinator epoch */

@@ -105,6 +105,12 @@ struct broker_settings {
     int32_t transaction_state_log_min_isr;
     int32_t transaction_state_log_segment_bytes;
 
+    /* transactions */
+    int32_t transaction_max_timeout_ms;
+    int64_t transaction_remove_expired_interval_ms;
+    int64_t transactional_id_expiration_ms;
+    bool transaction_partition_verification_enable;
+
     /* logs */
     int64_t log_retention_check_interval_ms;
     int64_t log_initial_task_delay_ms;

@@ -205,6 +205,12 @@ static void compute_topics(struct settings_job *job)
     s->transaction_state_log_min_isr = get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_MIN_ISR);
     s->transaction_state_log_segment_bytes =
         get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_SEGMENT_BYTES);
+    s->transaction_max_timeout_ms = get_int(job, BROKER_CONFIG_TRANSACTION_MAX_TIMEOUT_MS);
+    s->transaction_remove_expired_interval_ms =
+        get_int(job, BROKER_CONFIG_TRANSACTION_REMOVE_EXPIRED_TRANSACTION_CLEANUP_INTERVAL_MS);
+    s->transactional_id_expiration_ms = get_int(job, BROKER_CONFIG_TRANSACTIONAL_ID_EXPIRATION_MS);
+    s->transaction_partition_verification_enable =
+        config_bool(&job->config->values, BROKER_CONFIG_TRANSACTION_PARTITION_VERIFICATION_ENABLE);
 }
 
 static void compute_logs(struct settings_job *job)
