@@ -94,13 +94,9 @@ struct txn_host {
 
 extern const struct coord_fold txn_fold; /* its context is a struct txn_host, which outlives it */
 
-/* All markers are written (error 0), or this coordinator is not to go on with them (then another
- * does). Gives the markers back. Any loop, no lock held. */
+/* All markers are written (error 0), or not all can be now: then the coordinator comes again with
+ * new ones, if it still is the coordinator. Gives the markers back. Any loop, no lock held. */
 void txn_markers_done(struct txn_markers *markers, int error);
-
-/* What every op here answers beside Kafka's codes: no producer id is at hand, get a block and run a
- * new op. */
-#define TXN_NEEDS_PRODUCER_ID (-EAGAIN)
 
 struct txn_init_op {
     struct coord_op op;
@@ -110,7 +106,8 @@ struct txn_init_op {
     int16_t expected_epoch;
     int64_t producer_id; /* out */
     int16_t producer_epoch;
-    bool fences; /* out: what was under way is being aborted; answer CONCURRENT_TRANSACTIONS */
+    bool fences;   /* out: what was under way is being aborted; answer CONCURRENT_TRANSACTIONS */
+    bool needs_id; /* out: with an error, no producer id is at hand: get some and run a new op */
     struct txn_step step;
 };
 void txn_init_op(struct txn_init_op *init);
@@ -138,6 +135,7 @@ struct txn_end_op {
     int16_t producer_epoch;
     int16_t client_version;
     bool commit;
+    bool needs_id;            /* out, as above */
     int64_t next_producer_id; /* out: for the next transaction, with client_version 2; else -1 */
     int16_t next_producer_epoch;
     struct txn_step step;

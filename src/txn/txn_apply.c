@@ -4,7 +4,6 @@
 #include "txn/txn_private.h"
 
 enum {
-    TXN_KEY_TYPE = 0,
     /* What decoding one record may take. */
     TXN_DECODE_MAX_BYTES = 64 * 1024 * 1024,
 };
@@ -62,6 +61,7 @@ static void *shard_create(struct coord_shard *coord_shard, void *context)
 
 static void txn_free(struct txn *txn)
 {
+    txn_markers_drop(txn);
     free(txn->partitions_block);
     free(txn);
 }
@@ -89,7 +89,7 @@ static struct txn *txn_get(struct txn_shard *shard, struct str id)
         memcpy(txn + 1, id.data, (size_t)id.size);
     txn->shard = shard;
     txn->last_epoch = -1;
-    list_init(&txn->effect.link);
+    coord_effect_init(&txn->effect, txn_markers_released);
     txn_timeout_init(txn);
     struct txn **place;
     if (map_put_str(&shard->txns, txn->id, &place) < 0) {
@@ -151,48 +151,34 @@ static bool take_values(struct txn *txn, const struct transaction_log_value *val
 static bool skip(struct txn_shard *shard, const struct coord_record *record, const char *what)
 {
     if (shard->unreadable++ == 0)
-        say_warn(coord_shard_say(shard->shard), "record of the transaction log is skipped",
-                 kv_text("what", what), kv_int("offset", record->offset));
+        say_warn(coord_shard_say(shard->shard),
+                 "a record of the transaction log cannot be read and is skipped",
+                 kv_text("unknown", what), kv_int("offset", record->offset));
     return true;
-}
-
-/* 0, -EBADMSG, -ENOMEM, -ENOTSUP: a version from the future. */
-static int read_value(struct bytes bytes, struct arena *arena, struct transaction_log_value *ret)
-{
-    struct reader reader = reader_of(bytes.data, (size_t)bytes.size);
-    int16_t version = read_int16(&reader);
-    if (reader.failed)
-        return -EBADMSG;
-    return message_decode(&transaction_log_value_schema, version, &reader, arena, ret);
 }
 
 static bool apply_in(struct txn_shard *shard, const struct coord_record *record,
                      struct arena *arena)
 {
-    struct reader reader = reader_of(record->key.data, (size_t)record->key.size);
-    int16_t type = read_int16(&reader);
-    if (reader.failed || type != TXN_KEY_TYPE)
-        return skip(shard, record, "unknown type");
-    struct transaction_log_key key;
-    int err = message_decode(&transaction_log_key_schema, 0, &reader, arena, &key);
-    if (err == -ENOMEM)
-        return false;
+    const struct coordinator_record_type *type;
+    void *decoded;
+    int err = coordinator_key_decode(COORDINATOR_TRANSACTION, record->key, arena, &type, &decoded);
     if (err != 0)
-        return skip(shard, record, "unreadable key");
+        return err != -ENOMEM && skip(shard, record, err == -ENOTSUP ? "type" : "key");
+    struct str id = ((const struct transaction_log_key *)decoded)->transactional_id;
     if (!record->value.data) {
-        txn_forget(shard, key.transactional_id);
+        txn_forget(shard, id);
         return true;
     }
-    struct transaction_log_value value;
-    err = read_value(record->value, arena, &value);
-    if (err == -ENOMEM)
-        return false;
+    int16_t version;
+    err = versioned_decode(type->value, record->value, arena, &version, &decoded);
     if (err != 0)
-        return skip(shard, record, err == -ENOTSUP ? "unknown version" : "unreadable value");
-    if (!txn_state_name(value.transaction_status))
-        return skip(shard, record, "unknown state");
-    struct txn *txn = txn_get(shard, key.transactional_id);
-    if (!txn || !take_values(txn, &value, arena))
+        return err != -ENOMEM && skip(shard, record, err == -ENOTSUP ? "version" : "value");
+    const struct transaction_log_value *value = decoded;
+    if (!txn_state_name(value->transaction_status))
+        return skip(shard, record, "state");
+    struct txn *txn = txn_get(shard, id);
+    if (!txn || !take_values(txn, value, arena))
         return false;
     txn->applied = record->offset + 1;
     return true;

@@ -10,6 +10,8 @@
 struct completing {
     struct txn_markers markers;
     struct txn_step step;
+    struct coord_shard *shard; /* a reference */
+    int error;                 /* of the sink */
 };
 
 static struct completing *completing_of(struct coord_op *op)
@@ -19,6 +21,7 @@ static struct completing *completing_of(struct coord_op *op)
 
 static void completing_free(struct completing *completing)
 {
+    coord_shard_unref(completing->shard);
     free(completing->markers.partitions.topics);
     free((void *)(uintptr_t)completing->markers.transactional_id.data);
     free(completing);
@@ -26,10 +29,11 @@ static void completing_free(struct completing *completing)
 
 /* ---- the markers are to be written ---- */
 
-static void markers_released(struct coord_effect *effect, void *state, struct wakes *wakes)
+void txn_markers_released(struct coord_effect *effect, void *state, struct wakes *wakes)
 {
     struct txn *txn = container_of(effect, struct txn, effect);
     struct txn_shard *shard = state;
+    txn->markers_sent = true;
     shard->host->write_markers(shard->host->server, txn->markers, wakes);
 }
 
@@ -65,8 +69,8 @@ void txn_complete_begin(struct txn *txn, const struct coord_turn *turn)
         return;
     }
     txn->markers = &completing->markers;
-    txn->markers->task.op.shard = coord_shard_ref(txn->shard->shard);
-    txn->effect.release = markers_released;
+    txn->markers_sent = false;
+    completing->shard = coord_shard_ref(txn->shard->shard);
     coord_effect_add(txn->shard->shard, &txn->effect);
 }
 
@@ -79,6 +83,8 @@ static int complete_decide(struct coord_op *op, void *state, const struct coord_
     const struct txn *txn = txn_find(state, markers->transactional_id);
     if (!txn || txn->markers != markers)
         return KAFKA_INVALID_TXN_STATE; /* forgotten meanwhile */
+    if (completing->error != 0)
+        return completing->error;
     txn_step_complete(txn, turn->wall_ms, &completing->step);
     return txn_put(op, markers->transactional_id, &completing->step.values, txn_feature(turn));
 }
@@ -93,7 +99,7 @@ static void complete_settle(struct coord_op *op, void *state, const struct coord
     txn->markers = NULL;
     if (error == 0)
         txn_stepped(txn, completing->step.last_epoch, turn);
-    else /* a full disk, say: the timer begins again */
+    else /* a full disk, say, or a partition without leader: the timer begins again */
         coord_timer_set(txn->shard->shard, &txn->timeout, turn->now_ns + TXN_RETRY_NS);
 }
 
@@ -103,22 +109,24 @@ static void complete_ended(struct coord_task *task, int error)
     completing_free(completing_of(&task->op));
 }
 
+void txn_markers_drop(struct txn *txn)
+{
+    if (txn->markers && !txn->markers_sent)
+        completing_free(container_of(txn->markers, struct completing, markers));
+    txn->markers = NULL;
+}
+
 void txn_markers_done(struct txn_markers *markers, int error)
 {
     struct completing *completing = container_of(markers, struct completing, markers);
-    struct coord_shard *shard = markers->task.op.shard;
-    if (error != 0) {
-        coord_shard_unref(shard);
-        completing_free(completing);
-        return;
-    }
     struct wakes wakes;
     wakes_init(&wakes);
+    completing->error = error;
+    coord_op_init(&markers->task.op);
     markers->task.op.access = COORD_WRITE;
-    markers->task.op.transaction.producer_id = -1;
     markers->task.op.decide = complete_decide;
     markers->task.op.settle = complete_settle;
     markers->task.ended = complete_ended;
-    coord_task_start(shard, &markers->task, &wakes);
+    coord_task_start(completing->shard, &markers->task, &wakes);
     wakes_run(&wakes);
 }

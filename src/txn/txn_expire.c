@@ -28,8 +28,10 @@ static int timeout_decide(struct coord_timer *timer, struct coord_op *op, void *
     int err =
         txn_step_end(txn, &abort, false, -1, turn->wall_ms, &txn->timed_out, &changes, &needs_id);
     if (needs_id) {
-        if (shard->host->take_producer_id(shard->host->server, &fresh_id) != 0)
-            return TXN_NEEDS_PRODUCER_ID;
+        if (shard->host->take_producer_id(shard->host->server, &fresh_id) != 0) {
+            shard->host->want_producer_ids(shard->host->server, coord_op_wakes(op));
+            return KAFKA_COORDINATOR_NOT_AVAILABLE;
+        }
         err = txn_step_end(txn, &abort, false, fresh_id, turn->wall_ms, &txn->timed_out, &changes,
                            &needs_id);
     }
@@ -45,10 +47,9 @@ static int timeout_decide(struct coord_timer *timer, struct coord_op *op, void *
 static void timeout_settle(struct coord_timer *timer, struct coord_op *op, void *state,
                            const struct coord_turn *turn, int error)
 {
+    (void)op;
     struct txn *txn = container_of(timer, struct txn, timeout);
     struct txn_shard *shard = state;
-    if (error == TXN_NEEDS_PRODUCER_ID)
-        shard->host->want_producer_ids(shard->host->server, coord_op_wakes(op));
     if (error != 0)
         coord_timer_set(shard->shard, timer, turn->now_ns + TXN_RETRY_NS);
     else if (txn->timing_out)
@@ -85,9 +86,7 @@ static int sweep_decide(struct coord_timer *timer, struct coord_op *op, void *st
         const struct txn *txn = *(struct txn **)at.value;
         if (!is_expired(txn, turn))
             continue;
-        const struct transaction_log_key key = {.transactional_id = txn->id};
-        int err = coord_op_put(op, &transaction_log_key_schema, &key, &transaction_log_value_schema,
-                               NULL, 0);
+        int err = txn_put(op, txn->id, NULL, 0);
         if (err != 0)
             return err;
         shard->swept++;

@@ -44,8 +44,8 @@ static int describe_decide(struct coord_op *op, void *state, const struct coord_
 
 void txn_describe_op(struct txn_describe_op *describe)
 {
+    coord_op_init(&describe->op);
     describe->op.access = COORD_READ;
-    describe->op.transaction.producer_id = -1;
     describe->op.decide = describe_decide;
 }
 
@@ -106,7 +106,7 @@ static int list_decide(struct coord_op *op, void *state, const struct coord_turn
 
 void txn_list_op(struct txn_list_op *list)
 {
+    coord_op_init(&list->op);
     list->op.access = COORD_READ;
-    list->op.transaction.producer_id = -1;
     list->op.decide = list_decide;
 }

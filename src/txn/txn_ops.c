@@ -9,13 +9,20 @@ int16_t txn_feature(const struct coord_turn *turn)
 
 int txn_put(struct coord_op *op, struct str id, const struct txn_values *values, int16_t feature)
 {
+    static const int16_t type = TRANSACTION_RECORD_TRANSACTION_LOG;
+    const struct coordinator_record_type *row =
+        coordinator_record_find(COORDINATOR_TRANSACTION, type);
+    const struct transaction_log_key key = {.transactional_id = id};
+    if (!values)
+        return coord_op_put(op, row, &key, NULL, 0);
     const struct txn_partitions *partitions = &values->partitions;
-    struct transaction_log_key key = {.transactional_id = id};
     struct transaction_log_value value;
     transaction_log_value_init(&value);
     value.producer_id = values->producer_id;
-    value.previous_producer_id = values->previous_producer_id;
-    value.next_producer_id = values->next_producer_id;
+    if (feature > 0) {
+        value.previous_producer_id = values->previous_producer_id;
+        value.next_producer_id = values->next_producer_id;
+    }
     value.producer_epoch = values->producer_epoch;
     value.transaction_timeout_ms = values->timeout_ms;
     value.transaction_status = values->state;
@@ -37,8 +44,7 @@ int txn_put(struct coord_op *op, struct str id, const struct txn_values *values,
         topic->partition_ids.items = (int32_t *)(uintptr_t)partitions->topics[t].partitions;
         topic->partition_ids.count = partitions->topics[t].count;
     }
-    return coord_op_put(op, &transaction_log_key_schema, &key, &transaction_log_value_schema,
-                        &value, feature > 0 ? 1 : 0);
+    return coord_op_put(op, row, &key, &value, feature > 0 ? 1 : 0);
 }
 
 void txn_follow_state(struct txn *txn, const struct coord_turn *turn)
@@ -64,6 +70,13 @@ void txn_stepped(struct txn *txn, int16_t last_epoch, const struct coord_turn *t
     txn_sweep_arm(txn->shard, turn);
 }
 
+/* What a client may do is bounded by what the cluster has finalized. */
+static void bound_version(int16_t *version, int16_t feature)
+{
+    if (*version > feature)
+        *version = feature;
+}
+
 /* The answer depends on the id's last record. */
 static void await(struct coord_op *op, const struct txn *txn)
 {
@@ -84,8 +97,9 @@ static int init_decide(struct coord_op *op, void *state, const struct coord_turn
     int64_t fresh_id = -1;
     int err = txn_step_init(txn, init, -1, feature, turn->wall_ms, &init->step, &needs_id);
     if (needs_id) {
-        if (shard->host->take_producer_id(shard->host->server, &fresh_id) != 0)
-            return TXN_NEEDS_PRODUCER_ID;
+        init->needs_id = shard->host->take_producer_id(shard->host->server, &fresh_id) != 0;
+        if (init->needs_id)
+            return KAFKA_COORDINATOR_NOT_AVAILABLE;
         err = txn_step_init(txn, init, fresh_id, feature, turn->wall_ms, &init->step, &needs_id);
     }
     init->fences = err == TXN_STEP_FENCES;
@@ -106,8 +120,8 @@ static void init_settle(struct coord_op *op, void *state, const struct coord_tur
 
 void txn_init_op(struct txn_init_op *init)
 {
+    coord_op_init(&init->op);
     init->op.access = COORD_WRITE;
-    init->op.transaction.producer_id = -1;
     init->op.decide = init_decide;
     init->op.settle = init_settle;
 }
@@ -119,6 +133,7 @@ static int add_decide(struct coord_op *op, void *state, const struct coord_turn 
     struct txn_add_op *add = container_of(op, struct txn_add_op, op);
     const struct txn *txn = txn_find(state, add->transactional_id);
     await(op, txn);
+    bound_version(&add->client_version, txn_feature(turn));
     int err = txn_step_add(txn, add, turn->wall_ms, &op->arena, &add->step, &add->changes);
     return err || !add->changes
                ? err
@@ -134,8 +149,8 @@ static void add_settle(struct coord_op *op, void *state, const struct coord_turn
 
 void txn_add_op(struct txn_add_op *add)
 {
+    coord_op_init(&add->op);
     add->op.access = add->verify_only ? COORD_READ : COORD_WRITE;
-    add->op.transaction.producer_id = -1;
     add->op.decide = add_decide;
     add->op.settle = add_settle;
 }
@@ -148,12 +163,14 @@ static int end_decide(struct coord_op *op, void *state, const struct coord_turn 
     struct txn_shard *shard = state;
     const struct txn *txn = txn_find(shard, end->transactional_id);
     await(op, txn);
+    bound_version(&end->client_version, txn_feature(turn));
     bool needs_id;
     int64_t fresh_id = -1;
     int err = txn_step_end(txn, end, true, -1, turn->wall_ms, &end->step, &end->changes, &needs_id);
     if (needs_id) {
-        if (shard->host->take_producer_id(shard->host->server, &fresh_id) != 0)
-            return TXN_NEEDS_PRODUCER_ID;
+        end->needs_id = shard->host->take_producer_id(shard->host->server, &fresh_id) != 0;
+        if (end->needs_id)
+            return KAFKA_COORDINATOR_NOT_AVAILABLE;
         err = txn_step_end(txn, end, true, fresh_id, turn->wall_ms, &end->step, &end->changes,
                            &needs_id);
     }
@@ -181,8 +198,8 @@ static void end_settle(struct coord_op *op, void *state, const struct coord_turn
 
 void txn_end_op(struct txn_end_op *end)
 {
+    coord_op_init(&end->op);
     end->op.access = COORD_WRITE;
-    end->op.transaction.producer_id = -1;
     end->op.decide = end_decide;
     end->op.settle = end_settle;
     end->next_producer_id = -1;

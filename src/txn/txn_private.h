@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/map.h"
+#include "protocol/stored.h"
 #include "txn/txn.h"
 
 enum { TXN_EPOCH_EXHAUSTED = INT16_MAX - 1 }; /* the last that a transaction may have */
@@ -24,7 +25,8 @@ struct txn {
     struct txn_step timed_out;  /* what the timer decided, while its record is appended */
     bool timing_out;
     struct coord_effect effect;  /* write the markers once the end is committed */
-    struct txn_markers *markers; /* with the effect or the sink */
+    struct txn_markers *markers; /* with the effect or the sink; NULL: none under way */
+    bool markers_sent;           /* with the sink, which outlives this */
 };
 
 struct txn_shard {
@@ -64,7 +66,7 @@ int txn_step_end(const struct txn *txn, const struct txn_end_op *end, bool from_
 /* From PREPARE to COMPLETE. */
 void txn_step_complete(const struct txn *txn, int64_t now_ms, struct txn_step *ret_step);
 
-/* txn_ops.c */
+/* txn_ops.c: values NULL is a tombstone. */
 int txn_put(struct coord_op *op, struct str id, const struct txn_values *values, int16_t feature);
 int16_t txn_feature(const struct coord_turn *turn); /* the finalized transaction.version */
 /* In settle, when the step's record was applied: the soft state of `txn`, timers, markers. */
@@ -74,6 +76,8 @@ void txn_follow_state(struct txn *txn, const struct coord_turn *turn);
 
 /* txn_complete.c */
 void txn_complete_begin(struct txn *txn, const struct coord_turn *turn);
+void txn_markers_drop(struct txn *txn); /* before txn goes: what the sink does not have yet */
+void txn_markers_released(struct coord_effect *effect, void *state, struct wakes *wakes);
 
 /* txn_expire.c */
 void txn_timeout_init(struct txn *txn);

@@ -200,7 +200,8 @@ static void kit_turn_for(void *server, struct loop *loop, struct coord_turn *ret
     struct kit *kit = server;
     *ret_turn = (struct coord_turn){.loop = loop,
                                     .now_ns = loop->now_ns,
-                                    .wall_ms = env_wall_ms(kit->env),
+                                    .wall_ms = env_wall_ms(kit->env) + kit->now_ns / 1000000,
+                                    .image = kit->image,
                                     .settings = &kit->broker};
 }
 
@@ -307,7 +308,7 @@ void kit_open(struct kit *kit, int32_t leader_epoch)
         .partitions = &kit->set,
         .epochs = &kit->epochs,
         .fold = &kit->fold,
-        .context = kit,
+        .context = kit->fold_context ? kit->fold_context : kit,
         .turn = kit_turn_for,
         .server = kit,
     };
