@@ -1,13 +1,14 @@
-/* Which transactional producers are being checked with their coordinator before their first batch of a
- * transaction is appended here (KIP-890).
+/* Which transactional producers are being checked with their coordinator before their first batch
+ * of a transaction is appended here (KIP-890).
  *
- * Without it a batch that was delayed in the network could open a transaction that has ended, and that
- * nobody would ever end again. The check goes to another broker, so it is made without any lock: `begin`
- * before it, and what it returned comes with the append. Whatever ends or goes on with a transaction of
- * the producer meanwhile forgets the check, so a batch that was overtaken by a marker is refused.
+ * Without it a batch that was delayed in the network could open a transaction that has ended, and
+ * that nobody would ever end again. The check goes to another broker, so it is made without any
+ * lock: `begin` before it, and what it returned comes with the append. Whatever ends or goes on
+ * with a transaction of the producer meanwhile forgets the check, so a batch that was overtaken by
+ * a marker is refused.
  *
- * No locks here: all calls are the log's writer's. Source: KIP-890; VerificationStateEntry of Apache
- * Kafka 4.4.0. */
+ * No locks here: all calls are the log's writer's. Source: KIP-890; VerificationStateEntry of
+ * Apache Kafka 4.4.0. */
 #ifndef JACKDAW_LOG_VERIFICATIONS_H
 #define JACKDAW_LOG_VERIFICATIONS_H
 
@@ -35,8 +36,7 @@ void verifications_close(struct verifications *all);
 int64_t verifications_begin(struct verifications *all, int64_t producer_id, int16_t epoch,
                             int32_t sequence, bool epochs_bump, int64_t now_ms);
 /* NULL: none under way. */
-const struct verification *verifications_find(const struct verifications *all,
-                                              int64_t producer_id);
+const struct verification *verifications_find(const struct verifications *all, int64_t producer_id);
 void verifications_forget(struct verifications *all, int64_t producer_id);
 /* Those whose client never came back. */
 void verifications_expire(struct verifications *all, int64_t now_ms, int64_t expiration_ms);
