@@ -205,6 +205,8 @@ static void flush_run(struct env_job *job)
         return;
     int64_t end;
     int err = log_flush(partition->log, &end);
+    if (err < 0 && atomic_load(&partition->deleted))
+        return; /* its folder was renamed meanwhile; who waited for it knows */
     if (err < 0) {
         partition_dir_fail(partition->set, partition->dir, err, "flush");
         watermark_reset(&partition->synced, watermark_get(&partition->synced), -1);

@@ -5,8 +5,10 @@
 #include <cmocka.h>
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 
 #include "base/errors.h"
@@ -361,8 +363,9 @@ static struct {
     const struct env_ops *real;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool syncs_closed, writes_closed;
-    _Atomic int64_t write_ns; /* a write takes at least so long */
+    bool syncs_closed, writes_closed, names_closed;
+    _Atomic int syncing_names; /* of the folder samples-0 */
+    _Atomic int64_t write_ns;  /* a write takes at least so long */
     int waiting;
 } gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -393,11 +396,23 @@ static ssize_t gated_write(struct env *env, int file, const struct iovec *parts,
     return gate.real->file_write(env, file, parts, count, offset);
 }
 
+static int gated_dir_sync(struct env *env, const char *path)
+{
+    static const char folder[] = "/samples-0";
+    size_t size = strlen(path);
+    if (size > sizeof folder && strcmp(path + size + 1 - sizeof folder, folder) == 0) {
+        atomic_fetch_add(&gate.syncing_names, 1);
+        gate_pass(&gate.names_closed);
+    }
+    return gate.real->dir_sync(env, path);
+}
+
 static void gate_prepare(struct env *env)
 {
     gate.real = env->ops;
     gate.ops = *env->ops;
     gate.ops.file_sync = gated_sync;
+    gate.ops.dir_sync = gated_dir_sync;
     gate.ops.file_write = gated_write;
     env->ops = &gate.ops;
 }
@@ -453,6 +468,47 @@ static void what_is_appended_during_a_sync_is_synced_after_it(void **state)
     assert_true(watermark_get(&partition_of(fixture, "samples")->synced) >= 13);
     peer_close(first);
     peer_close(second);
+    arena_close(&arena);
+}
+
+/* The folder is renamed between the sync of the records and that of their files' names. */
+static void a_topic_deleted_while_it_is_synced_takes_nothing_else_along(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    int producer = peer_connect(fixture), other = peer_connect(fixture);
+    peer_create_topic(producer, "samples", 1);
+    gate_set(&gate.names_closed, true);
+    int before = atomic_load(&gate.syncing_names);
+    struct fixture_batch batch = {
+        .count = 10, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    peer_ask(producer, API_PRODUCE, 9, 1,
+             produce_of(&arena, "samples", 0, 1, fixture_batch_make(&arena, &batch)));
+    while (atomic_load(&gate.syncing_names) == before)
+        sched_yield();
+    struct delete_topics_request request;
+    struct delete_topics_response response;
+    struct str name = STR("samples");
+    delete_topics_request_init(&request);
+    request.topic_names = (struct str_array){&name, 1};
+    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
+    peer_call(other, &arena, API_DELETE_TOPICS, 5, &request, &response);
+    assert_int_equal(response.responses.items[0].error_code, 0);
+    char path[128];
+    snprintf(path, sizeof path, "%s/data/samples-0", fixture->dir);
+    while (access(path, F_OK) == 0)
+        sched_yield();
+    gate_set(&gate.names_closed, false);
+    struct produce_response answer;
+    peer_answer(producer, &arena, API_PRODUCE, 9, 1, &answer);
+    while (atomic_load(&fixture->broker->partitions.flush_count) > 0)
+        sched_yield();
+    peer_create_topic(other, "samples", 1);
+    assert_int_equal(peer_produce(other, "samples", 0, 12), 0);
+    assert_false(broker_fixture_said(fixture, "offline"));
+    peer_close(producer);
+    peer_close(other);
     arena_close(&arena);
 }
 
@@ -553,6 +609,8 @@ int main(void)
         NODE_TEST(a_deadline_that_passes_while_parked_loses_nothing),
         NODE_TEST(a_refused_produce_without_acks_closes_the_connection),
         cmocka_unit_test_setup_teardown(what_is_appended_during_a_sync_is_synced_after_it,
+                                        setup_gated, teardown),
+        cmocka_unit_test_setup_teardown(a_topic_deleted_while_it_is_synced_takes_nothing_else_along,
                                         setup_gated, teardown),
         cmocka_unit_test_setup_teardown(a_slow_disk_does_not_hold_up_the_loop, setup_gated,
                                         teardown),
