@@ -43,9 +43,10 @@ struct quorum_address {
     int32_t port;
 };
 
-/* One entry of max.connections.per.ip.overrides. */
+/* One entry of max.connections.per.ip.overrides. Addresses are kept as IPv6, v4 as ::ffff:a.b.c.d.
+ */
 struct ip_override {
-    struct str host;
+    uint8_t address[16];
     int32_t max_connections;
 };
 

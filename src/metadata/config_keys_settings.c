@@ -5,6 +5,7 @@
 
 #include "base/errors.h"
 #include "base/must.h"
+#include "os/env.h"
 
 static void compute_identity(struct settings_job *job)
 {
@@ -112,6 +113,25 @@ static int compute_log_dirs(struct settings_job *job)
     return 0;
 }
 
+/* An address literal, in brackets or not, or "localhost". Kafka asks the name service for other
+ * names, once, and counts by the address that it names then; here that is the administrator's to
+ * say. */
+static bool parse_override_address(struct str text, uint8_t ret_address[16])
+{
+    char host[64];
+    struct net_address address;
+    if (text.size > 2 && text.data[0] == '[' && text.data[text.size - 1] == ']')
+        text = (struct str){text.data + 1, text.size - 2};
+    if (text.size == 0 || (size_t)text.size >= sizeof host || text.data[0] == '/')
+        return false;
+    memcpy(host, text.data, (size_t)text.size);
+    host[text.size] = '\0';
+    if (net_address_parse(strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, 0, &address) != 0)
+        return false;
+    net_address_to_ip6(&address, ret_address);
+    return true;
+}
+
 /* host:count, host:count; as in Kafka an item without a count is an error. */
 static int compute_ip_overrides(struct settings_job *job)
 {
@@ -137,10 +157,15 @@ static int compute_ip_overrides(struct settings_job *job)
                 (int)item.size, item.data);
             continue;
         }
-        overrides[count++] = (struct ip_override){
-            arena_str(job->arena, (struct str){item.data, size}), (int32_t)value.number};
-        if (!overrides[count - 1].host.data)
-            return -ENOMEM;
+        overrides[count].max_connections = (int32_t)value.number;
+        if (parse_override_address((struct str){item.data, size}, overrides[count].address))
+            count++;
+        else
+            settings_fail(
+                job, MAX_CONNECTIONS_PER_IP_OVERRIDES,
+                "'%.*s' in max.connections.per.ip.overrides is not an IP address; names of "
+                "hosts are not looked up.",
+                size, item.data);
     }
     settings->max_connections_per_ip_overrides = overrides;
     settings->max_connections_per_ip_override_count = count;

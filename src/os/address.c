@@ -50,6 +50,18 @@ bool net_address_is_loopback(const struct net_address *address)
     return memcmp(address->ip, one, sizeof one) == 0;
 }
 
+void net_address_to_ip6(const struct net_address *address, uint8_t ret_ip[16])
+{
+    must(address->family == NET_IP4 || address->family == NET_IP6);
+    if (address->family == NET_IP6) {
+        memcpy(ret_ip, address->ip, 16);
+        return;
+    }
+    memset(ret_ip, 0, 10);
+    ret_ip[10] = ret_ip[11] = 0xff;
+    memcpy(ret_ip + 12, address->ip, 4);
+}
+
 int net_address_parse(const char *host, uint16_t port, struct net_address *ret_address)
 {
     struct net_address address = {.port = port};

@@ -399,6 +399,9 @@ void net_address_format(const struct net_address *address, char text[NET_ADDRESS
 
 /* The host alone: "1.2.3.4", "::1" or the path. */
 void net_address_format_host(const struct net_address *address, char text[NET_ADDRESS_TEXT_SIZE]);
+/* The address of IPv4 or IPv6 as IPv6, v4 mapped (::ffff:a.b.c.d), so that a host is the same
+ * whichever way it came. */
+void net_address_to_ip6(const struct net_address *address, uint8_t ret_ip[16]);
 bool net_address_is_loopback(const struct net_address *address);
 
 /* Parse an address literal: dotted IPv4, IPv6 without brackets, or a path that starts with '/'. 0,

@@ -20,29 +20,37 @@ static bool has_ip(const struct net_address *address)
     return address->family == NET_IP4 || address->family == NET_IP6;
 }
 
-/* v4 as ::ffff:a.b.c.d, so that a client is the same by whichever listener it came. */
 static struct uuid address_key(const struct net_address *address)
 {
-    struct uuid key = {{0}};
-    if (address->family == NET_IP6) {
-        memcpy(key.bytes, address->ip, sizeof key.bytes);
-        return key;
-    }
-    key.bytes[10] = key.bytes[11] = 0xff;
-    memcpy(key.bytes + 12, address->ip, 4);
+    struct uuid key;
+    net_address_to_ip6(address, key.bytes);
     return key;
 }
 
 static int32_t address_limit(const struct broker_settings *settings, const struct net_address *peer)
 {
-    char host[NET_ADDRESS_TEXT_SIZE];
-    if (settings->max_connections_per_ip_override_count == 0)
-        return settings->max_connections_per_ip;
-    net_address_format_host(peer, host);
+    struct uuid key = address_key(peer);
     for (int32_t i = 0; i < settings->max_connections_per_ip_override_count; i++)
-        if (str_equal(settings->max_connections_per_ip_overrides[i].host, str_of(host)))
+        if (memcmp(settings->max_connections_per_ip_overrides[i].address, key.bytes,
+                   sizeof key.bytes) == 0)
             return settings->max_connections_per_ip_overrides[i].max_connections;
     return settings->max_connections_per_ip;
+}
+
+int64_t conn_rate_wait_ns(const struct conn_rate *rate, int32_t per_second, int64_t now_ns)
+{
+    int64_t wait_ns = rate->idle_ns - CONN_RATE_BURST_NS - now_ns;
+    return per_second == INT32_MAX || wait_ns < 0 ? 0 : wait_ns;
+}
+
+void conn_rate_note(struct conn_rate *rate, int32_t per_second, int64_t now_ns)
+{
+    if (per_second == INT32_MAX)
+        return;
+    if (rate->idle_ns < now_ns)
+        rate->idle_ns = now_ns;
+    /* At a rate of zero, too, Kafka makes nobody wait longer than a second. */
+    rate->idle_ns += CONN_RATE_WAIT_MAX_NS / (per_second > 0 ? per_second : 1);
 }
 
 const char *conn_quota_take(struct conn_quota *quota, const struct broker_settings *settings,

@@ -1,5 +1,6 @@
 /* How many connections there are, of all, of each listener and of each address (max.connections,
- * max.connections.per.ip and its overrides; KIP-402). Any thread. */
+ * max.connections.per.ip and its overrides; KIP-402), and how many come in a second
+ * (max.connection.creation.rate; KIP-612). */
 #ifndef JACKDAW_SERVER_CONN_QUOTA_H
 #define JACKDAW_SERVER_CONN_QUOTA_H
 
@@ -9,10 +10,27 @@
 #include "metadata/config_keys_broker.h"
 #include "os/env.h"
 
+/* New connections by the second, as Kafka's quota with its default of eleven windows of a second:
+ * after a silence ten seconds' worth may come at once, later ones at the rate. Those beyond are not
+ * refused; they wait in the listener's backlog. */
+#define CONN_RATE_BURST_NS (10 * INT64_C(1000000000))
+#define CONN_RATE_WAIT_MAX_NS INT64_C(1000000000)
+
+struct conn_rate {
+    int64_t idle_ns; /* when all that came would have come at the rate exactly */
+};
+
+/* How long the next connection has to wait; 0: it may come. INT32_MAX: no limit. */
+int64_t conn_rate_wait_ns(const struct conn_rate *rate, int32_t per_second, int64_t now_ns);
+/* One has come. */
+void conn_rate_note(struct conn_rate *rate, int32_t per_second, int64_t now_ns);
+
+/* Any thread but for the rate. */
 struct conn_quota {
     pthread_mutex_t lock;
     struct map by_address; /* the address, v4 as v4-in-v6, to its int32_t of connections */
     int32_t total;
+    struct conn_rate rate; /* home loop, which accepts */
 };
 
 void conn_quota_init(struct conn_quota *quota, uint64_t seed);

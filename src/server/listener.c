@@ -130,27 +130,62 @@ static void refuse(struct broker_listener *listener, int sock, const struct net_
     broker->env->ops->sock_close(broker->env, sock);
 }
 
+/* What the listener's setting is by now. */
+static const struct listener_setting *setting_now(const struct broker_listener *listener,
+                                                  const struct broker_settings *settings)
+{
+    const struct broker_settings *first = &listener->broker->static_config->settings;
+    return &settings->listeners[listener->setting - first->listeners];
+}
+
+/* Connections of other brokers do not count with the clients', where they have a listener. */
+static int32_t broker_rate(const struct broker_listener *listener,
+                           const struct broker_settings *settings)
+{
+    bool own = settings->listener_count > 1 &&
+               str_equal(settings->inter_broker_listener_name, listener->setting->name);
+    return own ? INT32_MAX : settings->max_connection_creation_rate;
+}
+
+/* Leave what waits in the backlog there for a moment: it keeps the socket ready. */
+static void look_away(struct broker_listener *listener, int64_t wait_ns)
+{
+    struct loop *loop = &broker_home(listener->broker)->loop;
+    loop_sock_change(loop, &listener->watch, 0);
+    loop_timer_set(loop, &listener->retry, loop->now_ns + wait_ns);
+}
+
 /* False when nothing more is to be accepted now. */
 static bool accept_one(struct broker_listener *listener)
 {
     struct broker *broker = listener->broker;
     struct env *env = broker->env;
+    const struct broker_settings *settings = broker_settings_now(broker);
+    const struct listener_setting *setting = setting_now(listener, settings);
+    int64_t now_ns = broker_home(broker)->loop.now_ns;
+    int64_t wait_ns =
+        conn_rate_wait_ns(&broker->quota.rate, broker_rate(listener, settings), now_ns);
+    int64_t own_wait_ns =
+        conn_rate_wait_ns(&listener->rate, setting->max_connection_creation_rate, now_ns);
+    if (wait_ns > 0 || own_wait_ns > 0) {
+        look_away(listener, wait_ns > own_wait_ns ? wait_ns : own_wait_ns);
+        return false;
+    }
     struct net_address peer;
     int sock = env->ops->sock_accept(env, listener->watch.sock, &peer);
     if (sock == -EAGAIN)
         return false;
     if (sock == -EMFILE || sock == -ENFILE || sock == -ENOBUFS || sock == -ENOMEM) {
-        /* The waiting connection keeps the socket ready: look away for a moment. */
         say_warn(&broker->say, "cannot accept a connection", kv_text("error", result_text(sock)));
-        loop_sock_change(&broker_home(broker)->loop, &listener->watch, 0);
-        loop_timer_set(&broker_home(broker)->loop, &listener->retry,
-                       broker_home(broker)->loop.now_ns + ACCEPT_RETRY_NS);
+        look_away(listener, ACCEPT_RETRY_NS);
         return false;
     }
     if (sock < 0) /* that peer went away; the next may be fine */
         return true;
-    const char *limit = conn_quota_take(&broker->quota, broker_settings_now(broker),
-                                        listener->setting, &listener->connections, &peer);
+    conn_rate_note(&broker->quota.rate, broker_rate(listener, settings), now_ns);
+    conn_rate_note(&listener->rate, setting->max_connection_creation_rate, now_ns);
+    const char *limit =
+        conn_quota_take(&broker->quota, settings, setting, &listener->connections, &peer);
     if (limit) {
         refuse(listener, sock, &peer, limit);
         return true;

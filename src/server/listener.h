@@ -11,7 +11,8 @@ struct broker_listener {
     struct loop_sock watch; /* watched by the home loop */
     bool open;
     int32_t connections;     /* under the quota's lock */
-    struct loop_timer retry; /* after descriptors ran out */
+    struct conn_rate rate;   /* home loop */
+    struct loop_timer retry; /* after descriptors ran out, or too many came in a second */
 };
 
 /* Bind every client listener of the configuration. On failure some may be open: close them. 0 or

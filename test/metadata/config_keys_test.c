@@ -306,6 +306,8 @@ static void what_is_missing_or_wrong_is_an_error(void **state)
                    "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
     assert_refused(NODE "log.roll.ms=0\n", "log.roll.ms must be greater than or equal to 1");
     assert_refused(NODE "max.connections.per.ip=0\n", "can be set to zero only if");
+    assert_refused(NODE "max.connections.per.ip.overrides=host.example:5\n",
+                   "is not an IP address");
     assert_refused(NODE "max.connections.per.ip.overrides=1.2.3.4\n", "host:count");
     assert_refused(NODE "queued.max.request.bytes=5\n", "socket.request.max.bytes");
     assert_refused(NODE "jackdaw.request.memory.bytes=1048576\n", "socket.request.max.bytes");

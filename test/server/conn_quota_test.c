@@ -12,7 +12,8 @@ static const struct net_address path = {.family = NET_UNIX, .path = "/run/x"};
 static void every_limit_is_kept_and_given_back(void **state)
 {
     (void)state;
-    struct ip_override override = {.host = STR("127.0.0.1"), .max_connections = 3};
+    struct ip_override override = {.max_connections = 3};
+    net_address_to_ip6(&home, override.address);
     struct broker_settings settings = {.max_connections = 4,
                                        .max_connections_per_ip = 1,
                                        .max_connections_per_ip_overrides = &override,
@@ -53,11 +54,69 @@ static void a_listener_has_a_limit_of_its_own(void **state)
     conn_quota_close(&quota);
 }
 
+static void an_address_is_the_same_through_v4_and_v6(void **state)
+{
+    (void)state;
+    struct net_address mapped = {.family = NET_IP6, .ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}};
+    struct ip_override override = {.max_connections = 2};
+    net_address_to_ip6(&home, override.address);
+    struct broker_settings settings = {.max_connections = 100,
+                                       .max_connections_per_ip = 0,
+                                       .max_connections_per_ip_overrides = &override,
+                                       .max_connections_per_ip_override_count = 1};
+    struct listener_setting listener = {.max_connections = 100};
+    struct conn_quota quota;
+    int32_t count = 0;
+    conn_quota_init(&quota, 7);
+    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &mapped));
+    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &home));
+    assert_non_null(conn_quota_take(&quota, &settings, &listener, &count, &mapped));
+    assert_non_null(conn_quota_take(&quota, &settings, &listener, &count, &far));
+    conn_quota_close(&quota);
+}
+
+static void too_many_in_a_second_wait(void **state)
+{
+    (void)state;
+    const int64_t second = INT64_C(1000000000);
+    struct conn_rate rate = {0};
+    int64_t now = 1000 * second;
+    enum { RATE = 20 };
+    /* Ten seconds' worth at once, and the next that is due. */
+    for (int i = 0; i <= 10 * RATE; i++) {
+        assert_int_equal(conn_rate_wait_ns(&rate, RATE, now), 0);
+        conn_rate_note(&rate, RATE, now);
+    }
+    /* Then at the rate. */
+    for (int i = 0; i < 100; i++) {
+        int64_t wait = conn_rate_wait_ns(&rate, RATE, now);
+        assert_int_equal(wait, second / RATE);
+        now += wait;
+        assert_int_equal(conn_rate_wait_ns(&rate, RATE, now), 0);
+        conn_rate_note(&rate, RATE, now);
+    }
+    /* Without a limit nobody waits, and a silence gives everything back. */
+    assert_int_equal(conn_rate_wait_ns(&rate, INT32_MAX, now), 0);
+    conn_rate_note(&rate, INT32_MAX, now);
+    now += 11 * second;
+    for (int i = 0; i <= 10 * RATE; i++) {
+        assert_int_equal(conn_rate_wait_ns(&rate, RATE, now), 0);
+        conn_rate_note(&rate, RATE, now);
+    }
+    /* A rate of zero is one of a connection a second. */
+    assert_int_equal(conn_rate_wait_ns(&rate, RATE, now), second / RATE);
+    now += second / RATE;
+    conn_rate_note(&rate, 0, now);
+    assert_int_equal(conn_rate_wait_ns(&rate, 0, now), second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_limit_is_kept_and_given_back),
         cmocka_unit_test(a_listener_has_a_limit_of_its_own),
+        cmocka_unit_test(an_address_is_the_same_through_v4_and_v6),
+        cmocka_unit_test(too_many_in_a_second_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,6 +173,39 @@ static void a_static_quorum_of_this_node_starts_again_and_again(void **state)
     broker_fixture_destroy(fixture);
 }
 
+/* The limit is set while the node runs; twelve may come at once or nearly so. */
+static void too_many_connections_in_a_second_wait_and_are_served(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    enum { PEERS = 13 };
+    int first = peer_connect(fixture), peers[PEERS];
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct incremental_alter_configs_request_alterable_config config = {
+        .name = STR("max.connection.creation.rate"), .value = STR("1")};
+    struct incremental_alter_configs_request_alter_configs_resource resource = {
+        .resource_type = 4, .resource_name = STR(""), .configs = {&config, 1}};
+    struct incremental_alter_configs_request request = {.resources = {&resource, 1}};
+    struct incremental_alter_configs_response response;
+    peer_call(first, &arena, API_INCREMENTAL_ALTER_CONFIGS, 1, &request, &response);
+    assert_int_equal(response.responses.items[0].error_code, 0);
+    int64_t begin = env_now_ns(fixture->env);
+    for (int i = 0; i < PEERS; i++)
+        peers[i] = peer_connect(fixture);
+    for (int i = 0; i < PEERS; i++) {
+        struct api_versions_request versions;
+        struct api_versions_response answer;
+        api_versions_request_init(&versions);
+        peer_call(peers[i], &arena, API_API_VERSIONS, 0, &versions, &answer);
+        assert_int_equal(answer.error_code, 0);
+        peer_close(peers[i]);
+    }
+    /* The twelfth waits until the second after the first, and so on. */
+    assert_true(env_now_ns(fixture->env) - begin >= (PEERS - 11) * INT64_C(1000000000) * 9 / 10);
+    arena_close(&arena);
+    peer_close(first);
+}
+
 /* The metadata tells of the topic and of its configuration at once. */
 static void a_topic_made_with_a_configuration_is_there_once(void **state)
 {
@@ -401,6 +434,7 @@ int main(void)
         NODE_TEST(stopping_waits_for_nobody_who_only_listens),
         NODE_TEST(a_stopped_broker_leaves_its_registration_fenced),
         cmocka_unit_test(a_static_quorum_of_this_node_starts_again_and_again),
+        NODE_TEST(too_many_connections_in_a_second_wait_and_are_served),
         NODE_TEST(a_topic_made_with_a_configuration_is_there_once),
         NODE_TEST(a_topic_reconfigured_while_it_is_made_is_there_once),
         NODE_TEST(settings_that_change_under_load_are_reclaimed),
