@@ -112,7 +112,8 @@ static int load_span(struct loading *loading, const struct log_span *span)
 
 static int load_log(struct loading *loading)
 {
-    struct log *log = loading->shard->partition->log;
+    struct partition *partition = loading->shard->partition;
+    struct log *log = partition->log;
     const struct log_position bound = log_end(log);
     struct log_position at = {.offset = log_start_offset(log), .segment_base = -1};
     while (at.offset < bound.offset) {
@@ -127,16 +128,16 @@ static int load_log(struct loading *loading)
         struct log_span span;
         int err = log_read(log, &params, &span);
         if (err != 0)
-            return err;
+            return err < 0 ? partition_read_failed(partition, at.offset, err) : err;
         if (span.size == 0) { /* compaction took the last records */
             log_span_close(&span);
             break;
         }
         err = load_span(loading, &span);
-        at = span.next;
         log_span_close(&span);
         if (err != 0)
-            return err;
+            return partition_read_failed(partition, at.offset, err);
+        at = span.next;
     }
     loading->shard->applied = bound.offset;
     return 0;

@@ -143,7 +143,11 @@ static void logs_done(struct loop *loop, struct pool_job *job)
         return;
     /* What the image said while the logs were opened comes now. */
     follow_start(life->broker);
-    life_serve(life);
+    int err = coordinators_start(life->broker);
+    if (err < 0)
+        life_fail(life, err);
+    else
+        life_serve(life);
 }
 
 /* Those who wait for records of an offline directory hear of it. */
@@ -492,7 +496,8 @@ static void drain_look(struct loop *loop, struct loop_timer *timer)
     struct broker_life *life = container_of(timer, struct broker_life, timer);
     struct broker *broker = life->broker;
     life->timer_armed = false;
-    bool quiet = !broker->partitions_up || partition_set_quiet(&broker->partitions);
+    bool quiet = (!broker->partitions_up || partition_set_quiet(&broker->partitions)) &&
+                 coordinators_quiet(broker) && internal_topics_quiet(broker);
     if (connections_open(broker) == 0 && quiet) {
         if (!broker->controller)
             controller_stopped(life, 0);
@@ -520,6 +525,7 @@ static void life_stop(struct broker_life *life)
     atomic_store_explicit(&broker->serving, false, memory_order_release);
     listeners_close(broker);
     follow_stop(broker);
+    coordinators_stop(broker);
     if (broker->partitions_up) {
         loop_timer_cancel(loop, &broker->partitions.retention_timer);
         loop_timer_cancel(loop, &broker->partitions.checkpoint_timer);
@@ -551,6 +557,8 @@ static void turn_begin(struct loop *loop)
 {
     struct broker_loop *home = loop->owner;
     epoch_online(&home->epoch);
+    if (loop->gap_ns > 0)
+        coordinators_gap(home->broker, loop);
 }
 
 static void turn_end(struct loop *loop)
@@ -665,6 +673,7 @@ void broker_destroy(struct broker *broker)
     for (int32_t i = 0; i < broker->loop_count; i++)
         loop_join(&broker->loops[i].loop);
     controller_destroy(broker->controller);
+    coordinators_destroy(broker);
     for (int32_t i = 0; i < broker->loop_count; i++) {
         conn_set_close(&broker->loops[i].conns);
         image_reader_close(&broker->loops[i].images);

@@ -13,6 +13,8 @@
 #include "os/loop.h"
 #include "partition/partition_set.h"
 #include "server/conn_quota.h"
+#include "server/coordinators.h"
+#include "server/internal_topics.h"
 #include "server/producer_ids.h"
 
 struct broker;
@@ -55,6 +57,8 @@ struct broker {
     int32_t dir_count;
     struct image_publisher publisher;
     struct image_subscriber follower;
+    struct coordinators coordinators;
+    struct internal_topics internal_topics;
     struct controller *controller;
     struct broker_listener *listeners;
     int32_t listener_count;

@@ -221,6 +221,7 @@ static void image_changed(struct image_subscriber *subscriber, const struct imag
     }
     partition_set_apply(&broker->partitions, gathering.items, gathering.count,
                         delta->after->offset);
+    coordinators_image(broker);
     arena_close(&arena);
 }
 

@@ -794,7 +794,7 @@ static void an_unreadable_log_is_tried_again(void **state)
     struct coord_shard *shard;
     assert_int_equal(toy_add(kit, 0, "a", 3), 0);
     kit_lead(kit, 0, 6);
-    ram_disk_fail_reads(kit->disk, -1, -EIO);
+    ram_disk_fail_reads(kit->disk, -1, -EMFILE);
     kit_turns(kit, 5);
     assert_int_equal(coord_shard_find(kit->coord, 0, &shard), KAFKA_NOT_COORDINATOR);
     assert_non_null(strstr(kit->lines, "coordinator cannot be loaded"));
@@ -815,6 +815,17 @@ static void damaged_records_are_not_believed(void **state)
     kit_lead(kit, 0, 6);
     kit_turns(kit, 5);
     assert_int_equal(coord_shard_find(kit->coord, 0, &shard), KAFKA_NOT_COORDINATOR);
+    assert_non_null(strstr(kit->lines, "a log segment is damaged"));
+}
+
+static void a_read_error_takes_the_directory_offline(void **state)
+{
+    struct kit *kit = *state;
+    assert_int_equal(toy_add(kit, 0, "a", 3), 0);
+    kit_lead(kit, 0, 6);
+    ram_disk_fail_reads(kit->disk, -1, -EIO);
+    kit_turns(kit, 5);
+    assert_true(atomic_load(&kit->set.dirs[0].offline));
 }
 
 static void a_state_without_memory_is_loaded_again(void **state)
@@ -936,6 +947,7 @@ int main(void)
         PLAIN(a_load_that_is_no_longer_wanted_is_dropped),
         PLAIN(an_unreadable_log_is_tried_again),
         PLAIN(damaged_records_are_not_believed),
+        PLAIN(a_read_error_takes_the_directory_offline),
         PLAIN(a_state_without_memory_is_loaded_again),
         PLAIN(leading_again_replays_the_log),
         PLAIN(an_append_of_the_old_leadership_is_seen_by_the_next_load),

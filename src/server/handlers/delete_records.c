@@ -28,6 +28,8 @@ static int part_find(struct request *request, struct str topic, int32_t index,
     const struct topic_image *found = image_topic_named(request_image(request), topic);
     if (!found || !topic_partition(found, index))
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (topic_is_internal(topic))
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
     struct partition *partition =
         partition_find(&request_broker(request)->partitions, found->id, index);
     if (!partition)

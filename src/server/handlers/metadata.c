@@ -210,9 +210,8 @@ static bool create_missing(struct request *request, const struct image *image,
             continue;
         struct create_topics_request_creatable_topic *topic =
             &create->topics.items[create->topics.count++];
-        topic->name = asked->name;
-        topic->num_partitions = -1; /* the broker's defaults */
-        topic->replication_factor = -1;
+        if (!internal_topic_fill(arena, settings, asked->name, topic))
+            return false;
     }
     if (create->topics.count == 0)
         return false;

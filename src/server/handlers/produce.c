@@ -147,6 +147,8 @@ static int part_admit(struct produce_part *part, const struct produce_work *work
 {
     if (work->acks != -1 && work->acks != 0 && work->acks != 1)
         return KAFKA_INVALID_REQUIRED_ACKS;
+    if (topic_is_internal(part->topic) && !internal_topic_writer(part->request->client_id))
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
     if (!part->records.data || part->records.size == 0) {
         part->message = "Record batch is empty.";
         return KAFKA_INVALID_RECORD;

@@ -34,13 +34,6 @@ void leader_nodes_add(struct leader_nodes *nodes, struct request *request, int32
     nodes->items[nodes->count++] = broker;
 }
 
-bool topic_is_internal(struct str name)
-{
-    return str_equal(name, STR("__consumer_offsets")) ||
-           str_equal(name, STR("__transaction_state")) ||
-           str_equal(name, STR("__share_group_state"));
-}
-
 bool topic_name_ok(struct str name)
 {
     if (name.size < 1 || name.size > CONTROLLER_TOPIC_NAME_MAX || str_equal(name, STR(".")) ||

@@ -19,8 +19,6 @@ static inline struct int32_array broker_ids_array(struct broker_ids ids)
 struct int32_array offline_replicas(struct request *request, const struct image *image,
                                     const struct partition_image *partition);
 
-bool topic_is_internal(struct str name);
-
 /* Kafka's rule for topic names: 1 to 249 of [a-zA-Z0-9._-], not "." and not "..". */
 bool topic_name_ok(struct str name);
 
