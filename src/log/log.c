@@ -32,6 +32,7 @@ void log_destroy(struct log *log)
     free(log->segments);
     epochs_close(&log->epochs);
     producers_close(&log->producers);
+    verifications_close(&log->verifications);
     pthread_mutex_destroy(&log->list_lock);
     free(log->dir);
     free(log);
@@ -289,6 +290,7 @@ bool log_has_open_transaction(const struct log *log, int64_t producer_id, int16_
 void log_expire_producers(struct log *log, int64_t now_ms)
 {
     producers_expire(&log->producers, now_ms, log->settings.producer_expiration_ms);
+    verifications_expire(&log->verifications, now_ms, log->settings.producer_expiration_ms);
 }
 
 static int compare_producers(const void *a, const void *b)

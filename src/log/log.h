@@ -101,6 +101,10 @@ struct log_append_params {
     int32_t leader_epoch; /* written into the batches; with REPLICATION the replica's own */
     enum log_origin origin;
     int16_t transaction_version; /* of WriteTxnMarkers; 2: a marker must raise the producer epoch */
+    /* A transactional batch that goes on with no open transaction must come with the token of
+     * log_verification_begin: else INVALID_TXN_STATE (KIP-890). */
+    bool verify;
+    int64_t verification;
 };
 
 /* Append validated batches: assign offsets and leader epoch in place (not with REPLICATION), check
@@ -240,6 +244,13 @@ struct aborted_transaction {
 int log_aborted_transactions(struct log *log, int64_t from, int64_t to, bool may_block,
                              struct arena *arena, struct aborted_transaction **ret_items,
                              int32_t *ret_count);
+
+/* Before the coordinator of a transactional producer is asked whether this partition is in its
+ * transaction (KIP-890): 0 when the transaction is open here under this epoch, so that there is
+ * nothing to ask; else a token for the append, which is good until the producer's transaction is
+ * begun or ended here by somebody else; -ENOMEM. WRITER. */
+int64_t log_verification_begin(struct log *log, int64_t producer_id, int16_t producer_epoch,
+                               int32_t sequence, bool epochs_bump);
 
 /* Whether this producer has a transaction open here under this epoch (KIP-890). WRITER. */
 bool log_has_open_transaction(const struct log *log, int64_t producer_id, int16_t producer_epoch);

@@ -39,6 +39,36 @@ static int read_marker(const struct batch *batch, struct txn_marker *marker,
     return 0;
 }
 
+/* A batch that would open a transaction needs the word of its coordinator that there is one. */
+static int check_verified(const struct log *log, const struct batch *batch,
+                          const struct log_append_params *params)
+{
+    if (!batch_is_transactional(batch) || batch_is_control(batch) ||
+        params->origin == LOG_ORIGIN_REPLICATION)
+        return 0;
+    const struct verification *known = verifications_find(&log->verifications, batch->producer_id);
+    if (params->verify &&
+        !log_has_open_transaction(log, batch->producer_id, batch->producer_epoch) &&
+        (!known || known->token != params->verification))
+        return KAFKA_INVALID_TXN_STATE;
+    if (!known || params->origin != LOG_ORIGIN_CLIENT)
+        return 0;
+    bool first = !producers_find(&log->producers, batch->producer_id);
+    if ((known->epochs_bump && first && batch->base_sequence != 0) ||
+        batch->base_sequence > known->lowest_sequence)
+        return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    return 0;
+}
+
+int64_t log_verification_begin(struct log *log, int64_t producer_id, int16_t producer_epoch,
+                               int32_t sequence, bool epochs_bump)
+{
+    if (log_has_open_transaction(log, producer_id, producer_epoch))
+        return 0;
+    return verifications_begin(&log->verifications, producer_id, producer_epoch, sequence,
+                               epochs_bump, env_wall_ms(log->env));
+}
+
 /* Ask the producer state about every batch. A client sends one batch at a time, so its batches need
  * not be seen in each other's light. */
 static int check_producers(struct log *log, const struct validated *records,
@@ -55,6 +85,8 @@ static int check_producers(struct log *log, const struct validated *records,
         if (err == 0)
             err = producers_check(&log->producers, batch, end, producer_origin(params->origin),
                                   params->transaction_version, ret_original);
+        if (err == 0)
+            err = check_verified(log, batch, params);
         if (err)
             return err;
     }
@@ -299,8 +331,10 @@ static int note_batches(struct log *log, struct segment *segment, const struct v
             return err < 0 ? err : -EIO;
         pthread_mutex_lock(&log->list_lock);
         bool ended = producers_update(&log->producers, batch, end, &completed);
-        if (batch_is_transactional(batch))
+        if (batch_is_transactional(batch)) {
             log_publish_unstable(log);
+            verifications_forget(&log->verifications, batch->producer_id);
+        }
         pthread_mutex_unlock(&log->list_lock);
         if (ended && completed.aborted)
             err = txn_index_add(log, segment, txn_file, &completed);

@@ -16,6 +16,7 @@
 #include "log/producers.h"
 #include "log/scan.h"
 #include "log/txn_index.h"
+#include "log/verifications.h"
 
 #define SEGMENT_OWN_FILES 4 /* .log, .index, .timeindex, .txnindex: the first of segment_file */
 #define FILE_BIT(kind) (1u << (kind))
@@ -84,7 +85,8 @@ struct log {
     _Atomic int64_t cleaned_to; /* compacted below this offset; -1: never */
     _Atomic bool has_aborts;    /* some segment has entries in its .txnindex */
 
-    struct producers producers;    /* transactions: list_lock */
+    struct producers producers; /* transactions: list_lock */
+    struct verifications verifications;
     int64_t snapshot_offset;       /* of the newest .snapshot; -1: none */
     int64_t loose_snapshot_offset; /* the one that stands at no segment's base; -1: none */
     int64_t bytes_since_snapshot;

@@ -347,6 +347,21 @@ int partition_append(struct partition *partition, struct validated *records, int
     return append_as(partition, records, acks, params, ret_result);
 }
 
+int partition_append_verified(struct partition *partition, struct validated *records, int16_t acks,
+                              int64_t verification, struct log_append_result *ret_result)
+{
+    struct log_append_params params = {
+        .origin = LOG_ORIGIN_CLIENT, .verify = true, .verification = verification};
+    return append_as(partition, records, acks, params, ret_result);
+}
+
+int64_t partition_verification_begin(struct partition *partition, int64_t producer_id,
+                                     int16_t producer_epoch, int32_t sequence, bool epochs_bump)
+{
+    return log_verification_begin(partition->log, producer_id, producer_epoch, sequence,
+                                  epochs_bump);
+}
+
 int partition_append_marker(struct partition *partition, struct validated *records,
                             int16_t transaction_version, struct log_append_result *ret_result)
 {

@@ -135,7 +135,10 @@ uint8_t *kit_build(const struct kit_batch *batch, size_t *ret_size)
 int kit_append_as(struct kit *kit, const struct kit_batch *batch, enum log_origin origin)
 {
     struct validated records;
-    struct log_append_params params = {batch->leader_epoch, origin, 0};
+    struct log_append_params params = {.leader_epoch = batch->leader_epoch,
+                                       .origin = origin,
+                                       .verify = batch->verify,
+                                       .verification = batch->verification};
     size_t size;
     uint8_t *data = kit_build(batch, &size);
     must(log_records_from(data, size, &kit->arena, &records) == 0);

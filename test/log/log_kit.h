@@ -36,6 +36,8 @@ struct kit_batch {
     int64_t base_offset; /* as replicated */
     int32_t leader_epoch;
     enum compression compression;
+    bool verify; /* as log_append_params */
+    int64_t verification;
 };
 
 void kit_init(struct kit *kit);

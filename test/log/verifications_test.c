@@ -3,7 +3,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/errors.h"
 #include "log/verifications.h"
+#include "log_kit.h"
 
 static void a_check_under_way_keeps_its_token_and_the_lowest_sequence(void **state)
 {
@@ -49,12 +51,91 @@ static void checks_whose_client_never_came_back_go_by_age(void **state)
     verifications_close(&all);
 }
 
+/* ---- in a log ---- */
+
+static int append(struct kit *kit, int32_t sequence, int64_t verification)
+{
+    const struct kit_batch batch = {.producer_id = 1,
+                                    .producer_epoch = 3,
+                                    .sequence = sequence,
+                                    .transactional = true,
+                                    .verify = true,
+                                    .verification = verification};
+    return kit_append(kit, &batch);
+}
+
+static int mark(struct kit *kit)
+{
+    const struct kit_batch marker = {.marker = 2, .producer_id = 1, .producer_epoch = 3};
+    return kit_append(kit, &marker);
+}
+
+static int setup(void **state)
+{
+    static struct kit kit;
+    kit_init(&kit);
+    assert_int_equal(kit_open(&kit), 0);
+    *state = &kit;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    kit_close(*state);
+    return 0;
+}
+
+static void a_transaction_is_begun_only_with_a_verification(void **state)
+{
+    struct kit *kit = *state;
+    assert_int_equal(append(kit, 0, 0), KAFKA_INVALID_TXN_STATE);
+    int64_t token = log_verification_begin(kit->log, 1, 3, 0, true);
+    assert_true(token > 0);
+    assert_int_equal(append(kit, 0, token + 1), KAFKA_INVALID_TXN_STATE);
+    assert_int_equal(append(kit, 0, token), 0);
+    /* It is open now: nothing to verify. */
+    assert_int_equal(log_verification_begin(kit->log, 1, 3, 1, true), 0);
+    assert_int_equal(append(kit, 1, 0), 0);
+}
+
+/* The batch that would hang: verified, then overtaken by the abort of its transaction. */
+static void a_marker_takes_the_verification_away(void **state)
+{
+    struct kit *kit = *state;
+    int64_t token = log_verification_begin(kit->log, 1, 3, 0, true);
+    assert_int_equal(mark(kit), 0);
+    assert_int_equal(append(kit, 0, token), KAFKA_INVALID_TXN_STATE);
+    assert_int_equal(log_first_unstable(kit->log), INT64_MAX);
+}
+
+static void the_first_batch_to_be_verified_is_the_first_to_be_appended(void **state)
+{
+    struct kit *kit = *state;
+    int64_t token = log_verification_begin(kit->log, 1, 3, 0, false);
+    assert_int_equal(log_verification_begin(kit->log, 1, 3, 1, false), token);
+    assert_int_equal(append(kit, 1, token), KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(append(kit, 0, token), 0);
+    assert_int_equal(append(kit, 1, token), 0);
+}
+
+static void a_client_with_epochs_of_its_own_begins_at_0(void **state)
+{
+    struct kit *kit = *state;
+    int64_t token = log_verification_begin(kit->log, 1, 3, 4, true);
+    assert_int_equal(append(kit, 4, token), KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_check_under_way_keeps_its_token_and_the_lowest_sequence),
         cmocka_unit_test(what_was_forgotten_gets_another_token),
         cmocka_unit_test(checks_whose_client_never_came_back_go_by_age),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(a_transaction_is_begun_only_with_a_verification),
+        TEST(a_marker_takes_the_verification_away),
+        TEST(the_first_batch_to_be_verified_is_the_first_to_be_appended),
+        TEST(a_client_with_epochs_of_its_own_begins_at_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
