@@ -254,7 +254,7 @@ void conn_flush(struct conn *conn)
     int64_t before = conn->set->bytes_out;
     size_t left = TURN_WRITE_BYTES;
     conn->wants_out = false;
-    bool had_inflight = conn->inflight > 0;
+    int32_t inflight = conn->inflight;
     while (!conn->closed && !conn->warm && !list_empty(&conn->order)) {
         struct exchange *first = list_first(&conn->order, struct exchange, link);
         if (!first->ready)
@@ -286,9 +286,11 @@ void conn_flush(struct conn *conn)
         else
             conn_stalled(conn);
         conn_watch(conn);
-        /* Answers went out: frames that waited for that may be delivered now. */
+        /* Answers went out: frames that waited for that may be delivered now. Without that they go
+         * on waiting: delivering flushes, so the two would keep each other busy. */
+        bool sent = conn->inflight < inflight || conn->set->bytes_out != before;
         bool whole = conn->frame && conn->frame->size == conn->frame_size;
-        if (had_inflight && (conn->pending || whole) && !conn->starved)
+        if (sent && (conn->pending || whole) && !conn->starved)
             conn_deliver_later(conn);
         if (conn->wants_out)
             conn_set_shed(conn->set);

@@ -309,6 +309,28 @@ static void answers_leave_in_request_order(void **state)
     peer_expect(world, "\0\0\0\1A\0\0\0\1B\0\0\0\1C", 15);
 }
 
+static void a_frame_that_waits_for_an_answer_costs_no_turns(void **state)
+{
+    struct world *world = *state;
+    uint8_t bytes[64];
+    world->answer = true;
+    world->deliver_max = 1;
+    size_t size = frame_make(bytes, "request one", 11);
+    size += frame_make(bytes + size, "request two", 11);
+    peer_send(world, bytes, size);
+    turn_until_frames(world, 1);
+    loop_stop(&world->loop); /* from here on turns do not wait */
+    loop_turn(&world->loop);
+    assert_null(world->loop.run_first);
+    assert_int_equal(world->conn->watch.events, 0);
+    world->deliver_max = 2; /* as when the answer was what it waited for */
+    answer(world, 0, "A");
+    loop_turn(&world->loop);
+    assert_int_equal(world->frame_count, 2);
+    answer(world, 1, "B");
+    peer_expect(world, "\0\0\0\1A\0\0\0\1B", 10);
+}
+
 static void an_answer_of_nothing_takes_its_place_all_the_same(void **state)
 {
     struct world *world = *state;
@@ -562,6 +584,7 @@ int main(void)
         CONN_TEST(a_negative_size_closes_the_connection),
         CONN_TEST(frames_wait_until_they_may_be_delivered),
         CONN_TEST(answers_leave_in_request_order),
+        CONN_TEST(a_frame_that_waits_for_an_answer_costs_no_turns),
         CONN_TEST(an_answer_of_nothing_takes_its_place_all_the_same),
         CONN_TEST(a_file_range_is_sent_between_bytes),
         CONN_TEST(a_truncated_file_range_closes_the_connection),
