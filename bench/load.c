@@ -18,6 +18,7 @@ static const char usage[] =
     "request]\n"
     "              [-a acks]      open loop; -r 0: as fast as answers come\n"
     "load fetch    -b HOST:PORT -t TOPIC [-P partitions] -B bytes\n"
+    "load tail     -b HOST:PORT -t TOPIC [-P partitions] -n records      in one fetch session\n"
     "load first    -b HOST:PORT [-t TOPIC -p partition] [-l log] -- PROGRAM ARGS…\n"
     "              time from exec to the first ApiVersions answer and first acknowledged record\n"
     "load connections -b HOST:PORT -c connections      hold them open until standard input ends\n"
@@ -227,7 +228,7 @@ int main(int argc, char **argv)
     } modes[] = {
         {"produce", load_produce, true, false}, {"fetch", load_fetch, true, false},
         {"first", load_first, false, true},     {"connections", load_connections, false, false},
-        {"topic", load_topic, true, true},
+        {"topic", load_topic, true, true},      {"tail", load_tail, true, false},
     };
     struct load_options options = {
         .partitions = 1,

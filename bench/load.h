@@ -13,7 +13,7 @@ struct load_options {
     int connections;
     int inflight;   /* most unanswered requests per connection */
     double rate;    /* requests per second over all connections; 0: as fast as they are answered */
-    int64_t count;  /* requests */
+    int64_t count;  /* requests; `tail`: records */
     int64_t warmup; /* the first of them, which are left out of the latencies */
     int64_t bytes;  /* `fetch`: end after this many */
     int size;       /* of a record's value */
@@ -26,6 +26,7 @@ struct load_options {
 /* Each runs to its end, prints one line of JSON and answers the exit status. */
 int load_produce(const struct load_options *options);
 int load_fetch(const struct load_options *options);
+int load_tail(const struct load_options *options);
 int load_first(const struct load_options *options);
 int load_connections(const struct load_options *options);
 int load_topic(const struct load_options *options);

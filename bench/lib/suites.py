@@ -182,6 +182,49 @@ class Single(Suite):
                 "busy_per_s": said["per_s"]}, max(first.other_share, second.other_share)
 
 
+class Wide(Suite):
+    """What the partitions of a fetch session cost that nothing happens to."""
+    name = "wide"
+    title = "1,000/s to one partition, followed in a fetch session of 1,000 partitions and in one of 1"
+    targets = ("jackdaw", "kafka")
+    figures = (Figure("wide_us", "broker CPU per record, 1,000 partitions, µs"),
+               Figure("narrow_us", "1 partition, µs"), Figure("times", "the former over the latter"))
+    goals = (Goal("wide_us", 0.12, "kafka"), Goal("times", 1.2))
+
+    def prepare(self, target):
+        self.warm_requests(target)
+        for partitions in (1, self.size(1000, 20)):
+            self.clients.create(target, f"{self.name}-warm-{partitions}", partitions)
+            self.follow(target, f"{self.name}-warm-{partitions}", partitions, self.size(20_000, 100))
+
+    def follow(self, target, topic, partitions, records):
+        words = [self.clients.load_path, "tail", "-b", target.address, "-t", topic, "-P", str(partitions), "-n", str(records)]
+        self.clients.note(f"{self.name}, the reader", words)
+        reader = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            if not reader.stdout.readline():
+                raise Failed("the reader has no session")
+            with machine.Window(target.pid) as window:
+                self.clients.load(target, "produce", "-t", topic, "-r", 1000, "-k", 1000, "-n", records, what=self.name)
+                reader.communicate(timeout=60)
+        finally:
+            reader.kill()
+        if reader.returncode:
+            raise Failed("the reader did not get all records")
+        return window.broker_s / records * 1e6, window.other_share
+
+    def measure(self, target):
+        figures, shares, records = [], [], self.size(8000, 200)
+        for partitions in (self.size(1000, 20), 1):
+            topic = self.next_topic()
+            self.clients.create(target, topic, partitions)
+            figure, share = self.follow(target, topic, partitions, records)
+            figures.append(figure)
+            shares.append(share)
+            self.clients.delete(target, topic)
+        return {"wide_us": figures[0], "narrow_us": figures[1], "times": figures[0] / figures[1]}, max(shares)
+
+
 class Ack(Suite):
     name = "ack"
     title = "ack latency at 1,000/s, one 100-byte record per request, acks=all, from the time it was due"
@@ -433,4 +476,4 @@ class Java(Suite):
             max(produce.other_share, consume.other_share)
 
 
-ALL = [Produce, Consume, Single, Ack, Hold, Start, Idle, Partitions, Connections, Small, Fanout, Recovery, Cold, Java]
+ALL = [Produce, Consume, Single, Wide, Ack, Hold, Start, Idle, Partitions, Connections, Small, Fanout, Recovery, Cold, Java]
