@@ -101,6 +101,7 @@ struct broker_settings {
     int32_t offsets_topic_num_partitions;
     int32_t offsets_topic_replication_factor;
     int32_t offsets_topic_segment_bytes;
+    int32_t offsets_topic_compression_codec; /* Kafka's number */
     int32_t transaction_state_log_num_partitions;
     int32_t transaction_state_log_replication_factor;
     int32_t transaction_state_log_min_isr;
@@ -111,6 +112,16 @@ struct broker_settings {
     int64_t transaction_remove_expired_interval_ms;
     int64_t transactional_id_expiration_ms;
     bool transaction_partition_verification_enable;
+
+    /* groups and their offsets */
+    int32_t group_min_session_timeout_ms;
+    int32_t group_max_session_timeout_ms;
+    int32_t group_initial_rebalance_delay_ms;
+    int32_t group_max_size;
+    int32_t offset_metadata_max_bytes; /* counted in UTF-16 code units, as Kafka does */
+    int32_t offsets_commit_timeout_ms;
+    int32_t offsets_retention_minutes;
+    int64_t offsets_retention_check_interval_ms;
 
     /* logs */
     int64_t log_retention_check_interval_ms;

@@ -6,6 +6,7 @@
 #include "base/errors.h"
 #include "base/must.h"
 #include "os/env.h"
+#include "record/compression.h"
 
 static void compute_identity(struct settings_job *job)
 {
@@ -223,6 +224,8 @@ static void compute_topics(struct settings_job *job)
     s->offsets_topic_replication_factor =
         get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_REPLICATION_FACTOR);
     s->offsets_topic_segment_bytes = get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_SEGMENT_BYTES);
+    s->offsets_topic_compression_codec =
+        get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_COMPRESSION_CODEC);
     s->transaction_state_log_num_partitions =
         get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_NUM_PARTITIONS);
     s->transaction_state_log_replication_factor =
@@ -236,6 +239,25 @@ static void compute_topics(struct settings_job *job)
     s->transactional_id_expiration_ms = get_int(job, BROKER_CONFIG_TRANSACTIONAL_ID_EXPIRATION_MS);
     s->transaction_partition_verification_enable =
         config_bool(&job->config->values, BROKER_CONFIG_TRANSACTION_PARTITION_VERIFICATION_ENABLE);
+}
+
+static void compute_groups(struct settings_job *job)
+{
+    struct broker_settings *s = job->settings;
+    s->group_min_session_timeout_ms = get_int(job, BROKER_CONFIG_GROUP_MIN_SESSION_TIMEOUT_MS);
+    s->group_max_session_timeout_ms = get_int(job, BROKER_CONFIG_GROUP_MAX_SESSION_TIMEOUT_MS);
+    s->group_initial_rebalance_delay_ms =
+        get_int(job, BROKER_CONFIG_GROUP_INITIAL_REBALANCE_DELAY_MS);
+    s->group_max_size = get_int(job, BROKER_CONFIG_GROUP_MAX_SIZE);
+    s->offset_metadata_max_bytes = get_int(job, BROKER_CONFIG_OFFSET_METADATA_MAX_BYTES);
+    s->offsets_commit_timeout_ms = get_int(job, BROKER_CONFIG_OFFSETS_COMMIT_TIMEOUT_MS);
+    s->offsets_retention_minutes = get_int(job, BROKER_CONFIG_OFFSETS_RETENTION_MINUTES);
+    s->offsets_retention_check_interval_ms =
+        get_long(job, BROKER_CONFIG_OFFSETS_RETENTION_CHECK_INTERVAL_MS);
+    if (s->offsets_topic_compression_codec < COMPRESSION_NONE ||
+        s->offsets_topic_compression_codec > COMPRESSION_ZSTD)
+        settings_fail(job, OFFSETS_TOPIC_COMPRESSION_CODEC,
+                      "offsets.topic.compression.codec must be a codec's number, 0 to 4.");
 }
 
 static void compute_logs(struct settings_job *job)
@@ -338,6 +360,7 @@ int broker_settings_compute(struct broker_config *config, struct config_messages
         return err;
     compute_requests(&job);
     compute_topics(&job);
+    compute_groups(&job);
     compute_logs(&job);
     compute_own(&job);
     err = topic_defaults_compute(config);

@@ -1,0 +1,42 @@
+/* ListGroups, DescribeGroups and DeleteGroups as operations of a shard; as in offset_ops.h. */
+#ifndef JACKDAW_GROUP_ADMIN_OPS_H
+#define JACKDAW_GROUP_ADMIN_OPS_H
+
+#include "group/group.h"
+#include "protocol/messages.h"
+
+/* The groups of one shard that pass the filters, appended to `found`. */
+struct group_list {
+    struct coord_op op;
+    struct str_array states; /* case does not matter; none: all */
+    struct str_array types;
+    struct arena *arena;
+    struct list_groups_response_listed_group *found; /* in the arena */
+    int32_t count;
+};
+
+void group_list_init(struct group_list *list);
+
+/* One group of the classic protocol. */
+struct group_describe {
+    struct coord_op op;
+    struct str group;
+    int16_t version;
+    struct arena *arena;
+    struct describe_groups_response_described_group *answer;
+};
+
+void group_describe_init(struct group_describe *describe);
+/* What the answer says when the operation ended with an error, or was not begun. */
+void group_describe_error(struct describe_groups_response_described_group *answer, struct str group,
+                          int error);
+
+/* The group and all its offsets. The operation's error is the answer. */
+struct group_delete {
+    struct coord_op op;
+    struct str group;
+};
+
+void group_delete_init(struct group_delete *drop);
+
+#endif

@@ -1,0 +1,387 @@
+/* JoinGroup. decide makes a plan of what the request comes to, settle carries it out.
+ *
+ * The checks, in their order: the group, its room (group.max.size), the protocols offered, and then
+ * who asks: nobody yet, a static member whose place is taken, an id handed out, a member. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/errors.h"
+#include "group/classic_ops.h"
+#include "group/records.h"
+
+static struct protocol_list offers_of(const struct join_group_request *request)
+{
+    return (struct protocol_list){request->protocols.items,
+                                  request->protocols.count > 0 ? request->protocols.count : 0};
+}
+
+int classic_join_check(const struct join_group_request *request,
+                       const struct broker_settings *settings)
+{
+    if (request->group_id.size == 0)
+        return KAFKA_INVALID_GROUP_ID;
+    if (request->session_timeout_ms < settings->group_min_session_timeout_ms ||
+        request->session_timeout_ms > settings->group_max_session_timeout_ms)
+        return KAFKA_INVALID_SESSION_TIMEOUT;
+    return 0;
+}
+
+/* Where a place is free: for whoever waits in it already, while the group fills; for members, once
+ * it is full. */
+static bool has_room(const struct classic *classic, const struct classic_member *member,
+                     int32_t max_size)
+{
+    if (!classic || classic->state == CLASSIC_EMPTY)
+        return true;
+    if (classic->state == CLASSIC_PREPARING)
+        return (member && member->joining) || classic->joining_count < max_size;
+    return member || classic_member_count(classic) < max_size;
+}
+
+static void answer_error(struct classic_join *join, struct str member_id, int error)
+{
+    join_group_response_init(&join->response);
+    join->response.error_code = error_to_wire(error);
+    join->response.member_id = member_id;
+    join->response.protocol_name = (struct str){NULL, 0};
+}
+
+/* The record of a static member's new id: the generation as it is, but for this member. */
+static int put_replacement(struct classic_join *join, const struct classic *classic,
+                           const struct classic_member *replaced)
+{
+    const struct join_group_request *request = join->request;
+    struct group_metadata_value value;
+    group_metadata_value_init(&value);
+    value.protocol_type = str_or_empty(classic->protocol_type);
+    value.generation = classic->generation;
+    value.protocol = classic->protocol_name;
+    value.leader = classic_is_leader(classic, replaced->id) ? join->new_id : classic->leader;
+    value.current_state_timestamp = classic->state_timestamp_ms;
+    value.members.items =
+        group_metadata_value_member_metadata_array(&join->op.arena, classic_member_count(classic));
+    if (!value.members.items)
+        return -ENOMEM;
+    for (struct map_at m = map_begin(&classic->members); map_next(&classic->members, &m);) {
+        const struct classic_member *member = *(struct classic_member **)m.value;
+        struct group_metadata_value_member_metadata *out =
+            &value.members.items[value.members.count++];
+        bool is_new = member == replaced;
+        out->member_id = is_new ? join->new_id : member->id;
+        out->group_instance_id = member->instance_id;
+        out->client_id = member->client_id;
+        out->client_host = member->client_host;
+        out->rebalance_timeout =
+            is_new ? request->rebalance_timeout_ms : member->rebalance_timeout_ms;
+        out->session_timeout = is_new ? request->session_timeout_ms : member->session_timeout_ms;
+        out->subscription = protocols_metadata(is_new ? offers_of(request) : member->protocols,
+                                               classic->protocol_name);
+        out->assignment =
+            member->assignment.data ? member->assignment : (struct bytes){(const uint8_t *)"", 0};
+    }
+    return put_group_metadata(&join->op, request->group_id, &value);
+}
+
+static int plan_replacement(struct classic_join *join, const struct classic *classic,
+                            const struct classic_member *replaced)
+{
+    join->plan = JOIN_REPLACE;
+    if (classic->state != CLASSIC_STABLE)
+        return 0;
+    struct str next = classic_select_protocol(classic, replaced, offers_of(join->request));
+    if (!str_equal(str_or_empty(classic->protocol_name), next))
+        return 0;
+    join->plan = JOIN_REPLACE_QUIETLY;
+    return put_replacement(join, classic, replaced);
+}
+
+static int plan_new_member(struct classic_join *join, const struct group *group,
+                           const struct coord_turn *turn)
+{
+    const struct join_group_request *request = join->request;
+    const struct classic *classic = group ? group->classic : NULL;
+    if (!classic_supports(classic, request->protocol_type, offers_of(request))) {
+        answer_error(join, STR(""), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+        return 0;
+    }
+    if (request->group_instance_id.data) {
+        const struct classic_member *replaced =
+            classic ? classic_static(classic, request->group_instance_id) : NULL;
+        if (replaced)
+            return plan_replacement(join, classic, replaced);
+        join->plan = JOIN_ADD;
+    } else {
+        join->plan = join->version >= JOIN_GROUP_KNOWN_MEMBER_ID ? JOIN_ASK_ID : JOIN_ADD;
+    }
+    if (group)
+        return 0;
+    return put_empty_group(&join->op, request->group_id, 0, STR(""), turn->wall_ms);
+}
+
+static void plan_member(struct classic_join *join, const struct classic *classic)
+{
+    const struct join_group_request *request = join->request;
+    struct classic_member *member;
+    int err = classic_check_member(classic, request->member_id, request->group_instance_id);
+    if (err != 0) {
+        answer_error(join, request->member_id, err);
+        return;
+    }
+    member = classic_member(classic, request->member_id);
+    bool same = protocols_equal(member->protocols, offers_of(request));
+    join->plan = JOIN_UPDATE;
+    /* Nothing new: the answer to an earlier join may have been lost. But the leader of a stable
+     * group wants a rebalance, for something that only it sees. */
+    if (same && (classic->state == CLASSIC_COMPLETING ||
+                 (classic->state == CLASSIC_STABLE && !classic_is_leader(classic, member->id)))) {
+        join->plan = JOIN_ANSWER;
+        classic_join_answer(classic, member->id,
+                            classic->state == CLASSIC_COMPLETING &&
+                                classic_is_leader(classic, member->id),
+                            &join->wait.arena, &join->response);
+    }
+}
+
+static void plan_known_id(struct classic_join *join, const struct classic *classic)
+{
+    const struct join_group_request *request = join->request;
+    if (!classic_supports(classic, request->protocol_type, offers_of(request))) {
+        answer_error(join, request->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    } else if (classic && classic_pending_find(classic, request->member_id)) {
+        /* Ids are handed out to dynamic members only. */
+        if (request->group_instance_id.data)
+            answer_error(join, STR(""), KAFKA_UNKNOWN_SERVER_ERROR);
+        else
+            join->plan = JOIN_ADD;
+    } else if (!classic) {
+        answer_error(join, request->member_id, KAFKA_UNKNOWN_MEMBER_ID);
+    } else {
+        plan_member(join, classic);
+    }
+}
+
+static int join_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
+{
+    struct classic_join *join = container_of(op, struct classic_join, op);
+    const struct join_group_request *request = join->request;
+    const struct group *group = group_find(state, request->group_id);
+    bool unknown = request->member_id.size == 0;
+    op->await_offset = group_await(state, group);
+    join->plan = JOIN_ANSWER;
+    if (request->protocols.count > CLASSIC_PROTOCOLS_MAX) {
+        answer_error(join, request->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+        return 0;
+    }
+    if (!group && !unknown) {
+        answer_error(join, request->member_id, KAFKA_UNKNOWN_MEMBER_ID);
+        return 0;
+    }
+    if (group && group->type != GROUP_CLASSIC) {
+        answer_error(join, STR(""), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+        return 0;
+    }
+    const struct classic *classic = group ? group->classic : NULL;
+    const struct classic_member *member =
+        classic && !unknown ? classic_member(classic, request->member_id) : NULL;
+    if (!has_room(classic, member, turn->settings->group_max_size)) {
+        answer_error(join, STR(""), KAFKA_GROUP_MAX_SIZE_REACHED);
+        join->plan = JOIN_KICKED;
+        return 0;
+    }
+    if (unknown)
+        return plan_new_member(join, group, turn);
+    plan_known_id(join, classic);
+    return 0;
+}
+
+/* ---- settle ---- */
+
+static void park(struct classic_join *join, const struct classic_at *at,
+                 struct classic_member *member)
+{
+    struct group_wait *earlier = member->join_wait;
+    if (earlier) { /* asked again on another connection: the first is told to come back */
+        struct join_group_response *answer = earlier->answer;
+        join_group_response_init(answer);
+        answer->error_code = KAFKA_REBALANCE_IN_PROGRESS;
+        answer->protocol_name = (struct str){NULL, 0};
+        group_wait_complete(earlier);
+    }
+    group_wait_begin(at->shard, &join->wait, &member->join_wait);
+    join->waits = true;
+    classic_set_joining(at->classic, member, true);
+}
+
+static void add_member(struct classic_join *join, const struct classic_at *at)
+{
+    const struct join_group_request *request = join->request;
+    struct classic *classic = at->classic;
+    struct classic_pending *pending =
+        request->member_id.size > 0 ? classic_pending_find(classic, request->member_id) : NULL;
+    const struct classic_new_member from = {
+        .id = request->member_id.size > 0 ? request->member_id : join->new_id,
+        .instance_id = request->group_instance_id,
+        .client_id = join->client.client_id,
+        .client_host = join->client.host,
+        .protocol_type = request->protocol_type,
+        .rebalance_timeout_ms = request->rebalance_timeout_ms,
+        .session_timeout_ms = request->session_timeout_ms,
+        .protocols = offers_of(request),
+    };
+    if (pending)
+        classic_pending_remove(at->shard, classic, pending);
+    if (classic->state == CLASSIC_PREPARING && classic->previous_state == CLASSIC_EMPTY)
+        classic->new_member_added = true;
+    struct classic_member *member = classic_add(at->shard, classic, &from);
+    member->is_new = true;
+    park(join, at, member);
+    classic_heartbeat_in(at, member, CLASSIC_NEW_MEMBER_JOIN_TIMEOUT_MS);
+    classic_rebalance_or_complete(at);
+}
+
+static void update_member(struct classic_join *join, const struct classic_at *at)
+{
+    const struct join_group_request *request = join->request;
+    struct classic_member *member = classic_member(at->classic, request->member_id);
+    classic_set_offers(at->classic, member, offers_of(request), request->rebalance_timeout_ms,
+                       request->session_timeout_ms);
+    park(join, at, member);
+    classic_rebalance_or_complete(at);
+}
+
+/* The member under its new id; whoever still asks under the old one is fenced. */
+static struct classic_member *take_over(struct classic_join *join, const struct classic_at *at)
+{
+    const struct join_group_request *request = join->request;
+    struct classic_member *member = classic_static(at->classic, request->group_instance_id);
+    classic_answer_join_error(at->classic, member, member->id, KAFKA_FENCED_INSTANCE_ID);
+    if (member->syncing) {
+        struct bytes kept = member->assignment;
+        member->assignment = (struct bytes){NULL, 0};
+        classic_answer_sync_error(member, KAFKA_FENCED_INSTANCE_ID);
+        member->assignment = kept;
+    }
+    classic_set_unsynced(at->classic, member, false);
+    member->is_new = false;
+    classic_rename(at->classic, member, join->new_id);
+    classic_heartbeat_in(at, member, member->session_timeout_ms);
+    classic_set_offers(at->classic, member, offers_of(request), request->rebalance_timeout_ms,
+                       request->session_timeout_ms);
+    return member;
+}
+
+static void replace_member(struct classic_join *join, const struct classic_at *at)
+{
+    struct classic_member *member = take_over(join, at);
+    park(join, at, member);
+    if (at->classic->state == CLASSIC_PREPARING)
+        classic_maybe_complete_join(at);
+    else /* the old id may have been given to the leader: it must assign again */
+        classic_prepare_rebalance(at);
+}
+
+static void replace_quietly(struct classic_join *join, const struct classic_at *at)
+{
+    struct arena *arena = &join->wait.arena;
+    struct str old_leader = arena_str(arena, str_or_empty(at->classic->leader));
+    const struct classic_member *member = take_over(join, at);
+    bool leads = classic_is_leader(at->classic, member->id);
+    bool skips = join->version >= JOIN_GROUP_SKIP_ASSIGNMENT;
+    classic_join_answer(at->classic, member->id, skips && leads, arena, &join->response);
+    if (skips)
+        join->response.skip_assignment = leads;
+    else if (join->response.error_code == 0)
+        /* A client that cannot skip must not take itself for the leader, or it would assign for a
+         * group that does not rebalance. */
+        join->response.leader = str_or_empty(old_leader);
+    classic_find_subscriptions(at->classic);
+}
+
+static void kick(struct classic_join *join, const struct classic_at *at)
+{
+    const struct str id = join->request->member_id;
+    struct classic_member *member = classic_member(at->classic, id);
+    struct classic_pending *pending = classic_pending_find(at->classic, id);
+    if (member) {
+        classic_answer_sync_error(member, KAFKA_GROUP_MAX_SIZE_REACHED);
+        classic_remove(at->shard, at->classic, member);
+        classic_maybe_complete_join(at); /* whoever has a place has it */
+    } else if (pending) {
+        classic_pending_remove(at->shard, at->classic, pending);
+    }
+}
+
+static void ask_id(struct classic_join *join, const struct classic_at *at)
+{
+    classic_pending_add(at, join->new_id, join->request->session_timeout_ms);
+    answer_error(join, join->new_id, KAFKA_MEMBER_ID_REQUIRED);
+}
+
+static void join_settle(struct coord_op *op, void *state, const struct coord_turn *turn, int error)
+{
+    struct classic_join *join = container_of(op, struct classic_join, op);
+    struct group_shard *shard = state;
+    if (error != 0) {
+        answer_error(join, STR(""), classic_append_error(error));
+        return;
+    }
+    if (join->plan == JOIN_ANSWER)
+        return;
+    struct group *group = group_find(shard, join->request->group_id);
+    must(group);
+    struct classic_at at = {shard, group, classic_of(shard, group), turn};
+    switch (join->plan) {
+    case JOIN_ANSWER:
+        break;
+    case JOIN_KICKED:
+        kick(join, &at);
+        break;
+    case JOIN_ASK_ID:
+        ask_id(join, &at);
+        break;
+    case JOIN_ADD:
+        add_member(join, &at);
+        break;
+    case JOIN_UPDATE:
+        update_member(join, &at);
+        break;
+    case JOIN_REPLACE:
+        replace_member(join, &at);
+        break;
+    case JOIN_REPLACE_QUIETLY:
+        replace_quietly(join, &at);
+        break;
+    }
+}
+
+/* "<client id or instance id>-<random UUID>", as Kafka makes them; version 4, variant 1 (RFC 9562).
+ */
+static struct str make_id(struct classic_join *join)
+{
+    struct uuid r = join->client.random;
+    struct str prefix = join->request->group_instance_id.data ? join->request->group_instance_id
+                                                              : join->client.client_id;
+    const uint8_t *b = r.bytes;
+    if (!prefix.data)
+        prefix = STR("null");
+    const char *text = arena_printf(
+        &join->wait.arena,
+        "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", prefix.size,
+        prefix.data, b[0], b[1], b[2], b[3], b[4], b[5], (b[6] & 0x0f) | 0x40, b[7],
+        (b[8] & 0x3f) | 0x80, b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    must(text);
+    return str_of(text);
+}
+
+void classic_join_init(struct classic_join *join, const struct join_group_request *request,
+                       int16_t version, const struct classic_client *client)
+{
+    *join = (struct classic_join){.request = request, .version = version, .client = *client};
+    group_wait_init(&join->wait, &join->response, NULL);
+    coord_op_init(&join->op);
+    join->op.access = COORD_WRITE;
+    join->op.decide = join_decide;
+    join->op.settle = join_settle;
+    join->new_id = make_id(join);
+    join_group_response_init(&join->response);
+}
