@@ -1,5 +1,6 @@
 """Apache Kafka's stock config/server.properties, unedited but for log.dirs, starts the broker: it serves on
-9092, keeps records over a restart and stops in order. Run in a network namespace of its own, where
+9092, keeps records over a restart and stops in order. So does the one of Apache Kafka 3, which names the
+controller in controller.quorum.voters. Run in a network namespace of its own, where
 those ports are free.
 
     test/storage/stock.py [--target jackdaw|kafka]
@@ -18,15 +19,26 @@ from lib.load import create_topic  # noqa: E402
 from lib.target import Target  # noqa: E402
 
 STOCK = pathlib.Path(__file__).resolve().parent / "fixtures/server.properties"
-NAME = "the_stock_server_properties_start_it"
+# Each with the lines that it has instead.
+FILES = {
+    "the_stock_server_properties_start_it": {},
+    "the_stock_server_properties_of_kafka_3_start_it": {
+        "controller.quorum.bootstrap.servers": "controller.quorum.voters=1@localhost:9093",
+        "advertised.listeners": "advertised.listeners=PLAINTEXT://localhost:9092",
+        "num.recovery.threads.per.data.dir": "num.recovery.threads.per.data.dir=1",
+    },
+}
 
 
 class Stock(Target):
-    """The file goes in as it is but for one line."""
+    """The file goes in as it is but for one line, and for those that an older one has otherwise."""
+
+    def __init__(self, kind, folder, instead):
+        super().__init__(kind, folder)
+        self.instead = {**instead, "log.dirs": f"log.dirs={self.data}"}
 
     def write(self, path):
-        lines = [f"log.dirs={self.data}" if line.startswith("log.dirs=") else line
-                 for line in STOCK.read_text().splitlines()]
+        lines = [self.instead.get(line.partition("=")[0], line) for line in STOCK.read_text().splitlines()]
         path.write_text("\n".join(lines) + "\n")
 
 
@@ -57,20 +69,24 @@ def check(target):
         raise AssertionError("the record did not survive a restart")
 
 
-def main():
-    kind = sys.argv[2] if sys.argv[1:2] == ["--target"] else "jackdaw"
+def run(kind, name, instead):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="stock-"))
     try:
-        with Stock(kind, folder) as target:
+        with Stock(kind, folder, instead) as target:
             check(target)
             target.stop()
-        print(f"ok {NAME}")
+        print(f"ok {name}")
         return 0
     except Exception as thrown:
-        print(f"FAIL {NAME} ({type(thrown).__name__}: {thrown})")
+        print(f"FAIL {name} ({type(thrown).__name__}: {thrown})")
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    kind = sys.argv[2] if sys.argv[1:2] == ["--target"] else "jackdaw"
+    return max(run(kind, name, instead) for name, instead in FILES.items())
 
 
 if __name__ == "__main__":
