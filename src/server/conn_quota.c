@@ -37,9 +37,15 @@ static int32_t address_limit(const struct broker_settings *settings, const struc
     return settings->max_connections_per_ip;
 }
 
+/* A rate of zero is taken for one: longer than a second Kafka makes nobody wait. */
+static int64_t rate_interval_ns(int32_t per_second)
+{
+    return CONN_RATE_SECOND_NS / (per_second > 0 ? per_second : 1);
+}
+
 int64_t conn_rate_wait_ns(const struct conn_rate *rate, int32_t per_second, int64_t now_ns)
 {
-    int64_t wait_ns = rate->idle_ns - CONN_RATE_BURST_NS - now_ns;
+    int64_t wait_ns = rate->idle_ns + rate_interval_ns(per_second) - CONN_RATE_BURST_NS - now_ns;
     return per_second == INT32_MAX || wait_ns < 0 ? 0 : wait_ns;
 }
 
@@ -49,8 +55,7 @@ void conn_rate_note(struct conn_rate *rate, int32_t per_second, int64_t now_ns)
         return;
     if (rate->idle_ns < now_ns)
         rate->idle_ns = now_ns;
-    /* At a rate of zero, too, Kafka makes nobody wait longer than a second. */
-    rate->idle_ns += CONN_RATE_WAIT_MAX_NS / (per_second > 0 ? per_second : 1);
+    rate->idle_ns += rate_interval_ns(per_second);
 }
 
 const char *conn_quota_take(struct conn_quota *quota, const struct broker_settings *settings,

@@ -13,8 +13,8 @@
 /* New connections by the second, as Kafka's quota with its default of eleven windows of a second:
  * after a silence ten seconds' worth may come at once, later ones at the rate. Those beyond are not
  * refused; they wait in the listener's backlog. */
-#define CONN_RATE_BURST_NS (10 * INT64_C(1000000000))
-#define CONN_RATE_WAIT_MAX_NS INT64_C(1000000000)
+#define CONN_RATE_SECOND_NS INT64_C(1000000000)
+#define CONN_RATE_BURST_NS (10 * CONN_RATE_SECOND_NS)
 
 struct conn_rate {
     int64_t idle_ns; /* when all that came would have come at the rate exactly */
