@@ -7,7 +7,8 @@
  *
  * In a third of the worlds it is the machine that dies, with whatever was not synced: then a part
  * of each partition from some offset on may be gone, but what is before it must be what it was, and
- * nothing may be doubled or torn. */
+ * nothing may be doubled or torn. In half of those the topic has flush.messages=1, and what was
+ * acknowledged must all be there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,7 @@ static void run(struct sim *sim, void *context)
         .bootstrap = "broker:9092",
         .topic = "orders",
         .values_max = 3000,
+        .durable = node.power && sim_dice(sim, 2) == 0,
         .big_records = sim_dice(sim, 2) == 0,
     };
     struct user_world users;

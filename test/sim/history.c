@@ -53,7 +53,7 @@ int32_t history_give(struct history_writer *writer, int32_t partition)
 void history_lose_power(struct history *history)
 {
     history->losses++;
-    for (int32_t value = 0; value < history->value_count; value++)
+    for (int32_t value = 0; value < history->value_count && !history->durable; value++)
         history->values[value].may_be_lost |= history->values[value].acknowledged_at != -1;
     for (int p = 0; p < HISTORY_PARTITIONS; p++)
         for (int offset = 0; offset < HISTORY_OFFSETS_MAX; offset++)
@@ -68,8 +68,10 @@ static void cut(struct history *history, int32_t partition, int64_t offset)
             continue;
         struct history_value *lost = &history->values[history->seen[partition][offset] - 1];
         if (lost->acknowledged_at != -1 && !lost->may_be_lost)
-            history_fail("partition %d offset %lld held a value acknowledged after the loss",
-                         partition, (long long)offset);
+            history_fail(
+                "partition %d offset %lld held a value that was acknowledged and may not be "
+                "lost",
+                partition, (long long)offset);
         lost->seen_at = -1;
         history->seen[partition][offset] = 0;
         history->doubtful[partition][offset] = false;
@@ -138,8 +140,9 @@ void history_check_partition(const struct history *history, int32_t partition, i
         if (value < 0)
             history_fail("partition %d has no offset %lld", partition, (long long)offset);
         const struct history_value *entry = &history->values[value];
-        bool in_order = history->losses > 0 ? entry->place >= next[entry->writer]
-                                            : entry->place == next[entry->writer];
+        bool in_order = history->losses > 0 && !history->durable
+                            ? entry->place >= next[entry->writer]
+                            : entry->place == next[entry->writer];
         if (!in_order)
             history_fail("partition %d offset %lld: writer %d's number %d comes after its %d",
                          partition, (long long)offset, entry->writer, entry->place,

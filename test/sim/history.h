@@ -24,6 +24,7 @@ struct history_value {
 };
 
 struct history {
+    bool durable; /* what is acknowledged was synced before: no loss of power may take it */
     struct history_value values[HISTORY_VALUES_MAX];
     int32_t value_count;
     int32_t writer_count;
@@ -55,8 +56,8 @@ void history_acknowledge(struct history *history, int32_t value, int64_t offset)
  * nothing else ever was there. */
 void history_read(struct history *history, int32_t partition, int64_t offset, int64_t value);
 
-/* The broker's machine lost power and nothing had made sure of what was written: of each partition
- * a part from some offset on may be gone, whatever was acknowledged. What was there before that
+/* The broker's machine lost power: of each partition a part from some offset on may be gone,
+ * whatever was acknowledged; in a durable history only what was not. What was there before that
  * offset must be there still. To be called when no answer of before can arrive any more. */
 void history_lose_power(struct history *history);
 

@@ -41,7 +41,7 @@ struct user {
     struct client_request create;
     struct create_topics_request create_message;
     struct create_topics_request_creatable_topic create_topic;
-    struct create_topics_request_creatable_topic_config create_configs[1];
+    struct create_topics_request_creatable_topic_config create_configs[2];
     struct loop_timer create_again;
 
     struct partition_fetch fetch;
@@ -68,7 +68,7 @@ static void batch_done(struct producer_batch *batch, int result)
     struct slot *slot = container_of(batch, struct slot, batch);
     struct user *user = slot->user;
     /* After a loss of power the broker may not know what came before a batch. */
-    bool may_fail = user->plan->history->losses > 0;
+    bool may_fail = user->plan->history->losses > 0 && !user->plan->durable;
     if (result != 0 && !may_fail)
         history_fail("a batch of partition %d failed: %d", batch->partition, result);
     for (int i = 0; i < slot->count && result == 0; i++)
@@ -315,10 +315,13 @@ static void ask_to_create(struct user *user)
     topic->num_partitions = HISTORY_PARTITIONS;
     topic->replication_factor = 1;
     topic->configs.items = user->create_configs;
-    topic->configs.count = 1;
+    topic->configs.count = user->plan->durable ? 2 : 1;
     create_topics_request_creatable_topic_config_init(&user->create_configs[0]);
     user->create_configs[0].name = STR("segment.bytes");
     user->create_configs[0].value = STR("1048576");
+    create_topics_request_creatable_topic_config_init(&user->create_configs[1]);
+    user->create_configs[1].name = STR("flush.messages");
+    user->create_configs[1].value = STR("1");
     user->create_message.topics.items = topic;
     user->create_message.topics.count = 1;
     user->create_message.timeout_ms = 5000;

@@ -13,6 +13,7 @@ struct user_plan {
     const char *bootstrap; /* "host:port" */
     const char *topic;
     bool audit;
+    bool durable;         /* the topic is synced before anything is acknowledged */
     bool big_records;     /* some records of tens of kilobytes, so that segments roll */
     int32_t inflight_max; /* batches under way per partition; 0: by chance */
     int32_t values_max;   /* give no more when the history has so many */

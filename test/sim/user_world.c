@@ -12,6 +12,7 @@ void user_world_create(struct user_world *world, struct sim *sim, int user_count
     must(user_count <= USERS_MAX);
     *world = (struct user_world){.sim = sim, .user_count = user_count};
     world->history = history_create();
+    world->history->durable = plan->durable;
     for (int i = 0; i < user_count; i++) {
         char name[16];
         snprintf(name, sizeof name, "user-%d", i);
