@@ -16,6 +16,12 @@
 #include "log/log_internal.h"
 #include "log/text_file.h"
 
+bool log_error_passes(int err)
+{
+    return err == -ENOSPC || err == -EDQUOT || err == -EFBIG || err == -ENOMEM || err == -EMFILE ||
+           err == -ENFILE;
+}
+
 void log_destroy(struct log *log)
 {
     if (!log)

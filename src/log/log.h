@@ -97,6 +97,11 @@ struct log_append_result {
     bool rolled;        /* a segment was closed: its flush and the retention check are due */
 };
 
+/* Whether an error passes by itself: the disk is full, or memory or descriptors have run out. The
+ * log is as it was and the call may be made again. Every other -errno is final for the directory.
+ */
+bool log_error_passes(int err);
+
 struct log_append_params {
     int32_t leader_epoch; /* written into the batches; with REPLICATION the replica's own */
     enum log_origin origin;
@@ -112,8 +117,8 @@ struct log_append_params {
  * INVALID_TXN_STATE, TRANSACTION_COORDINATOR_FENCED per Kafka's rules), roll the segment where
  * Kafka would, write, update the indexes and the producer state, and publish the end. All batches
  * or none: after a short write or a full disk the file is cut back to the published end and
- * -ENOSPC (-EDQUOT, -EFBIG) is returned, which is retriable; any other negative result is final for
- * the directory (-EIO and so on; the caller takes it offline). WRITER.
+ * -ENOSPC (-EDQUOT, -EFBIG) is returned. Errors of which log_error_passes says no are final for the
+ * directory (-EIO and so on; the caller takes it offline). WRITER.
  *
  * Also answers RECORD_LIST_TOO_LARGE when the batches exceed segment.bytes, and with REPLICATION
  * OFFSET_OUT_OF_RANGE when they start below the log end, INVALID_RECORD when offsets do not grow.
@@ -214,7 +219,8 @@ int64_t log_cleaned_to(const struct log *log);
 void log_set_cleaned_to(struct log *log, int64_t offset);
 
 /* Sync everything below the current end; afterwards log_recovery_point() is that end. Any one
- * thread beside the writer. Every failure is final for the directory. BLOCKING. */
+ * thread beside the writer. What log_error_passes says no of is final for the directory; after the
+ * others nothing is known to be synced, and it may be tried again. BLOCKING. */
 int log_flush(struct log *log, int64_t *ret_synced_end);
 int64_t log_recovery_point(const struct log *log);
 

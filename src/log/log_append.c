@@ -382,7 +382,7 @@ static int write_batches(struct log *log, const struct validated *records)
     file_ref_drop(file);
     /* Once producers took note, nothing can be refused any more: space was taken before. */
     if (err < 0)
-        return written && log_is_no_space(err) ? -EIO : err;
+        return written && log_error_passes(err) ? -EIO : err;
     atomic_store_explicit(&segment->size_bytes, position + (int32_t)records->size,
                           memory_order_release);
     return 0;

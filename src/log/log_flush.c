@@ -9,6 +9,13 @@
 #include "log/log_internal.h"
 #include "log/text_file.h"
 
+/* What a failed sync leaves is unknown, a full disk's included: it never passes. Descriptors may
+ * have run out before it began. */
+int log_sync_result(int err)
+{
+    return log_error_passes(err) && err != -EMFILE && err != -ENFILE ? -EIO : err;
+}
+
 static int sync_segment(struct log *log, struct segment *segment)
 {
     unsigned marks = atomic_exchange_explicit(&segment->unsynced, 0, memory_order_acq_rel);
@@ -18,7 +25,7 @@ static int sync_segment(struct log *log, struct segment *segment)
             continue;
         int err = segment_file(log, segment, (enum segment_file)kind, &file);
         if (err == 0) {
-            err = env_sync(log->env, file_ref_descriptor(file));
+            err = log_sync_result(env_sync(log->env, file_ref_descriptor(file)));
             file_ref_drop(file);
         }
         if (err == -ENOENT)
@@ -36,7 +43,7 @@ int log_sync_path(struct log *log, const char *path)
     int file = env_open(log->env, path, ENV_READ | ENV_WRITE);
     if (file < 0)
         return file == -ENOENT ? 0 : file;
-    int err = env_sync(log->env, file);
+    int err = log_sync_result(env_sync(log->env, file));
     (void)env_close(log->env, file);
     return err;
 }
@@ -46,14 +53,19 @@ static int sync_small_files(struct log *log)
     char path[LOG_PATH_MAX];
     int err = 0;
     int64_t snapshot = atomic_exchange_explicit(&log->unsynced_snapshot, -1, memory_order_acq_rel);
+    int64_t none = -1;
     if (snapshot >= 0)
         err = segment_path(path, log->dir, snapshot, SEGMENT_SNAPSHOT, "");
     if (snapshot >= 0 && err == 0)
         err = log_sync_path(log, path);
+    if (err < 0) /* a newer one may have been written meanwhile */
+        (void)atomic_compare_exchange_strong(&log->unsynced_snapshot, &none, snapshot);
     if (err == 0 && atomic_exchange_explicit(&log->epochs_unsynced, false, memory_order_acq_rel)) {
         err = path_join(path, log->dir, EPOCHS_FILE);
         if (err == 0)
             err = log_sync_path(log, path);
+        if (err < 0)
+            atomic_store_explicit(&log->epochs_unsynced, true, memory_order_release);
     }
     return err;
 }
@@ -63,18 +75,21 @@ int log_sync_names(struct log *log)
 {
     char parent[LOG_PATH_MAX];
     if (atomic_exchange_explicit(&log->dir_unsynced, false, memory_order_acq_rel)) {
-        int err = env_sync_dir(log->env, log->dir);
-        if (err < 0)
+        int err = log_sync_result(env_sync_dir(log->env, log->dir));
+        if (err < 0) {
+            atomic_store_explicit(&log->dir_unsynced, true, memory_order_release);
             return err;
+        }
     }
     if (!atomic_exchange_explicit(&log->parent_unsynced, false, memory_order_acq_rel))
         return 0;
     int size = (int)(log->name - log->dir);
-    if (size == 0)
-        return env_sync_dir(log->env, ".");
     memcpy(parent, log->dir, (size_t)size);
     parent[size > 1 ? size - 1 : size] = 0;
-    return env_sync_dir(log->env, parent);
+    int err = log_sync_result(env_sync_dir(log->env, size == 0 ? "." : parent));
+    if (err < 0)
+        atomic_store_explicit(&log->parent_unsynced, true, memory_order_release);
+    return err;
 }
 
 /* Raise the recovery point, unless the log was cut meanwhile. */

@@ -190,8 +190,6 @@ int log_write_epochs(struct log *log);
 int log_write_snapshot(struct log *log, int64_t offset);
 int log_remove_snapshot(struct log *log, int64_t offset);
 
-bool log_is_no_space(int err); /* the disk is full or a quota reached: retriable */
-
 static inline uint32_t log_cut_epoch(const struct log *log)
 {
     return atomic_load_explicit(&log->cut_epoch, memory_order_acquire);
@@ -199,6 +197,7 @@ static inline uint32_t log_cut_epoch(const struct log *log)
 
 /* log_flush.c */
 
+int log_sync_result(int err);                         /* of a sync: what must not pass is -EIO */
 int log_sync_names(struct log *log);                  /* of new files and the folder. BLOCKING */
 int log_sync_path(struct log *log, const char *path); /* a missing file is fine. BLOCKING */
 

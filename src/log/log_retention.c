@@ -25,7 +25,9 @@ int log_discard_segment(struct log *log, struct segment *segment)
     for (int kind = 0; kind < SEGMENT_OWN_FILES; kind++)
         if (segment_has(segment, (enum segment_file)kind) && err == 0)
             err = rename_deleted(log, segment->base_offset, (enum segment_file)kind);
-    segment->delete_at_ms = env_wall_ms(log->env) + log->settings.file_delete_delay_ms;
+    if (__builtin_add_overflow(env_wall_ms(log->env), log->settings.file_delete_delay_ms,
+                               &segment->delete_at_ms))
+        segment->delete_at_ms = INT64_MAX;
     pthread_mutex_lock(&log->list_lock);
     segment->next = log->deleted;
     log->deleted = segment;
@@ -97,6 +99,7 @@ struct retention {
     struct log *log;
     int64_t now_ms;
     int64_t excess_bytes; /* what the size bound asks to give up */
+    int err;
 };
 
 static int64_t largest_timestamp(struct log *log, struct segment *segment)
@@ -131,12 +134,14 @@ static bool over_time(struct retention *retention, struct segment *segment, int6
 {
     (void)next_base;
     int64_t retention_ms = retention->log->settings.retention_ms;
-    if (segment_load_timestamps(retention->log, segment) < 0)
+    retention->err = segment_load_timestamps(retention->log, segment);
+    if (retention->err < 0)
         return false;
     return retention->now_ms - largest_timestamp(retention->log, segment) > retention_ms;
 }
 
-/* How many of the oldest segments the rule gives up; those that reach above `limit` stay. */
+/* How many of the oldest segments the rule gives up; those that reach above `limit` stay. -errno
+ * when that cannot be known. */
 static int32_t count_due(struct retention *retention, int64_t limit,
                          bool (*due)(struct retention *, struct segment *, int64_t))
 {
@@ -151,7 +156,7 @@ static int32_t count_due(struct retention *retention, int64_t limit,
             break;
         count++;
     }
-    return count;
+    return retention->err < 0 ? retention->err : count;
 }
 
 static struct segment *list_shift(struct log *log)
@@ -195,7 +200,7 @@ static int keep_snapshot(struct log *log, int64_t base_offset)
 
 static int give_up(struct log *log, int32_t count, const char *reason)
 {
-    int err = 0;
+    int err = count < 0 ? count : 0;
     if (count > 0 && count == log->segment_count)
         err = roll_to_empty(log);
     if (count > 0 && err == 0)
@@ -215,7 +220,7 @@ static int give_up(struct log *log, int32_t count, const char *reason)
         /* Names go for good in their order: were this one back after a crash and the next one gone,
          * the gap would look like a lost tail, and all behind it would be cut. */
         if (err == 0)
-            err = env_sync_dir(log->env, log->dir);
+            err = log_sync_result(env_sync_dir(log->env, log->dir));
     }
     return err < 0 ? err : count;
 }

@@ -117,6 +117,8 @@ int log_find_by_time(struct log *log, int64_t timestamp, int64_t end, struct log
             err = time_floor(&search, segment, &offset);
         if (err == 0)
             err = search_segment(&search, segment, offset);
+        if (err == -ENOENT && segment->base_offset < log_start_offset(log))
+            err = -ENODATA; /* retention took it away meanwhile */
         segment_unref(log, segment);
     }
     if (err < 0 && err != -ENODATA)
@@ -136,6 +138,11 @@ int log_find_max_timestamp(struct log *log, int64_t end, struct log_time_result 
         int64_t offset;
         struct segment *segment = log_segment_for(log, next_base, &next_base);
         err = segment_load_timestamps(log, segment);
+        if (err == -ENOENT && segment->base_offset < log_start_offset(log)) {
+            segment_unref(log, segment);
+            err = 0;
+            continue;
+        }
         int64_t timestamp = segment_max_timestamp(log, segment, &offset);
         if (err == 0 && timestamp > best_timestamp) {
             segment_unref(log, best);

@@ -271,11 +271,6 @@ static int tail_make_room(struct log *log, struct segment *segment, enum index_k
     return 0;
 }
 
-bool log_is_no_space(int err)
-{
-    return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
-}
-
 static int index_add(struct log *log, struct segment *segment, enum index_kind kind,
                      struct index_entry entry)
 {
@@ -335,7 +330,7 @@ int segment_index_batch(struct log *log, const struct log_settings *settings,
     /* The counter only has to pass the interval. */
     if (segment->bytes_since_index <= INT32_MAX - batch->size)
         segment->bytes_since_index += batch->size;
-    return log_is_no_space(err) || err == -ENOMEM ? 0 : err;
+    return log_error_passes(err) ? 0 : err;
 }
 
 int segment_write_indexes(struct log *log, struct segment *segment, bool closing)

@@ -207,6 +207,15 @@ static void flush_run(struct env_job *job)
     int err = log_flush(partition->log, &end);
     if (err < 0 && atomic_load(&partition->deleted))
         return; /* its folder was renamed meanwhile; who waited for it knows */
+    partition->flush_passed = err < 0 && log_error_passes(err);
+    if (partition->flush_passed) {
+        /* Nothing is lost, and nobody can be told that it is synced: who waits tries again. */
+        say_warn(partition->set->say, "cannot sync a log now", kv_str("log", partition->name),
+                 kv_text("error", result_text(err)));
+        watermark_reset(&partition->synced, watermark_get(&partition->synced),
+                        atomic_load(&partition->leader_epoch));
+        return;
+    }
     if (err < 0) {
         partition_dir_fail(partition->set, partition->dir, err, "flush");
         watermark_reset(&partition->synced, watermark_get(&partition->synced), -1);
@@ -226,9 +235,10 @@ static void flush_finish(struct env_job *job)
 {
     struct partition *partition = container_of(job, struct partition, flush);
     struct partition_set *set = partition->set;
+    bool passed = partition->flush_passed;
     atomic_store(&partition->flushing, false);
     /* Who asked while the device was busy found `flushing` set and left it to this. */
-    if (!atomic_load(&partition->deleted) && !atomic_load(&partition->dir->offline) &&
+    if (!passed && !atomic_load(&partition->deleted) && !atomic_load(&partition->dir->offline) &&
         sync_missing(partition))
         partition_flush(partition);
     partition_unref(partition);
@@ -290,12 +300,11 @@ static int append_as(struct partition *partition, struct validated *records, int
     params.leader_epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_relaxed);
     struct log_append_result result;
     int err = append_timed(partition, records, &params, &result);
-    if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG) {
-        /* Space may come back: nothing was written, the client tries again. */
-        return KAFKA_KAFKA_STORAGE_ERROR;
-    }
-    if (err < 0 && err != -ENOMEM && err != -EMFILE && err != -ENFILE) {
-        partition_dir_fail(partition->set, partition->dir, err, "append");
+    if (err < 0) {
+        /* Space, memory and descriptors may come back: nothing was written, the client tries again.
+         */
+        if (!log_error_passes(err))
+            partition_dir_fail(partition->set, partition->dir, err, "append");
         return KAFKA_KAFKA_STORAGE_ERROR;
     }
     if (err != 0)
@@ -326,7 +335,7 @@ int partition_read_failed(struct partition *partition, int64_t offset, int err)
     bool gone = err == -ENODATA || err == -ENOENT, damaged = err == -EBADMSG;
     if (atomic_load(&partition->deleted))
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    if (err >= 0 || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+    if (err >= 0 || log_error_passes(err))
         return err;
     if (gone || damaged) {
         if (damage_due(partition))

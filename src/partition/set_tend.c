@@ -42,11 +42,16 @@ static void partition_tend(struct partition *partition, int64_t now_ms)
     struct log *log = partition->log;
     int64_t start = log_start_offset(log);
     int err = log_roll_if_due(log, now_ms);
-    if (err >= 0) {
+    /* On a full disk it cannot roll, and giving up segments is what helps. */
+    if (err >= 0 || log_error_passes(err)) {
         int64_t high_watermark = watermark_get(&partition->high_watermark);
-        err = log_apply_retention(log, now_ms, high_watermark);
+        int given = log_apply_retention(log, now_ms, high_watermark);
+        err = given < 0 ? given : err;
     }
-    if (err < 0)
+    if (err < 0 && log_error_passes(err))
+        say_warn(set->say, "cannot tend a log now", kv_str("log", partition->name),
+                 kv_text("error", result_text(err)));
+    else if (err < 0)
         partition_dir_fail(set, partition->dir, err, "retention");
     if (log_start_offset(log) != start)
         partition_stir(partition);
@@ -124,6 +129,10 @@ static int tend_checkpoints(struct tend_job *tend, bool all)
                 continue;
             atomic_store(&dir->dirty, true); /* try again: a full disk may have room by then */
             failed = err;
+            if (!log_error_passes(err)) {
+                partition_dir_fail(set, dir, err, "checkpoint");
+                break;
+            }
             say_warn(set->say, "cannot write a checkpoint", kv_text("dir", dir->dir.path),
                      kv_text("file", names[n]), kv_text("error", result_text(err)));
             break;

@@ -371,6 +371,72 @@ static void a_full_disk_at_any_call_is_refused_and_resumed(void **state)
     }
 }
 
+static int append_number(struct kit *kit, int i)
+{
+    struct kit_batch batch = {
+        .value_size = 100, .timestamp = 5000 + i, .producer_id = 7, .sequence = i};
+    return kit_append(kit, &batch);
+}
+
+static void no_descriptors_at_any_append_is_refused_and_resumed(void **state)
+{
+    struct kit *kit = *state;
+    int refused = 0;
+    kit->settings.segment_bytes = 30000; /* more entries than an index keeps in memory */
+    kit->settings.index_interval_bytes = 100;
+    log_set_settings(kit->log, &kit->settings);
+    for (int i = 0; i < 600; i++) {
+        ram_disk_fail_opens(kit->disk, -1, i % 2 ? -EMFILE : -ENFILE);
+        int err = append_number(kit, i);
+        ram_disk_fail_opens(kit->disk, 0, 0);
+        assert_true(err == 0 || err == -EMFILE || err == -ENFILE);
+        refused += err != 0;
+        if (err)
+            assert_int_equal(append_number(kit, i), 0);
+        assert_false(kit->result.duplicate);
+        assert_int_equal(kit->result.base_offset, i);
+    }
+    assert_true(refused > 0);
+    assert_int_equal(kit_read_all(kit, 0, 1 << 20, NULL), 600);
+    kit_stop_clean(kit);
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(kit->report.dropped_bytes, 0);
+    assert_int_equal(kit_read_all(kit, 0, 1 << 20, NULL), 600);
+}
+
+static void a_sync_without_descriptors_loses_no_mark(void **state)
+{
+    struct kit *kit = *state;
+    int64_t synced;
+    kit_fill(kit, 20, 100);
+    /* At each of its calls. */
+    for (int64_t skip = 0;; skip++) {
+        int64_t before = log_recovery_point(kit->log), calls = ram_disk_calls(kit->disk);
+        ram_disk_fail_at(kit->disk, calls + skip, -EMFILE);
+        int err = log_flush(kit->log, &synced);
+        ram_disk_fail_at(kit->disk, -1, 0);
+        if (err == 0)
+            break;
+        assert_int_equal(err, -EMFILE);
+        assert_int_equal(log_recovery_point(kit->log), before);
+    }
+    kit_drop(kit);
+    ram_disk_crash(kit->disk, RAM_CRASH_CLEAN);
+    kit->recovery_point = synced;
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_end_offset(kit->log), 20);
+}
+
+static void a_full_disk_that_a_sync_tells_of_is_final(void **state)
+{
+    struct kit *kit = *state;
+    int64_t synced;
+    kit_fill(kit, 20, 100);
+    ram_disk_fail_syncs(kit->disk, 1, -ENOSPC);
+    assert_int_equal(log_flush(kit->log, &synced), -EIO);
+    assert_false(log_error_passes(-EIO));
+}
+
 static void descriptors_stay_within_the_cache(void **state)
 {
     struct kit *kit = *state;
@@ -403,6 +469,9 @@ int main(void)
         TEST(replicated_batches_keep_offsets_and_epochs),
         TEST(a_short_write_leaves_nothing_behind),
         TEST(a_full_disk_at_any_call_is_refused_and_resumed),
+        TEST(no_descriptors_at_any_append_is_refused_and_resumed),
+        TEST(a_sync_without_descriptors_loses_no_mark),
+        TEST(a_full_disk_that_a_sync_tells_of_is_final),
         TEST(descriptors_stay_within_the_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ struct ram_disk {
     int fail_error;
     int fail_writes, fail_writes_error;
     int fail_reads, fail_reads_error;
+    int fail_opens, fail_opens_error;
     int fail_syncs, fail_syncs_error;
     bool dead, cold;
 };
@@ -269,6 +270,8 @@ static int op_open(struct env *env, const char *path, unsigned flags)
     int err = disk_enter(disk);
     if (err)
         return err;
+    if (take_fault(&disk->fail_opens))
+        return disk->fail_opens_error;
     struct node *node = names_get(&disk->present, path);
     if (node && node->is_dir)
         return -EISDIR;
@@ -695,6 +698,12 @@ void ram_disk_fail_writes(struct ram_disk *disk, int count, int error)
     disk->fail_writes_error = error;
 }
 
+void ram_disk_fail_opens(struct ram_disk *disk, int count, int error)
+{
+    disk->fail_opens = count;
+    disk->fail_opens_error = error;
+}
+
 void ram_disk_fail_reads(struct ram_disk *disk, int count, int error)
 {
     disk->fail_reads = count;
@@ -767,7 +776,7 @@ void ram_disk_crash(struct ram_disk *disk, enum ram_crash how)
     }
     disk->dead = false;
     disk->die_at = disk->fail_at = -1;
-    disk->fail_writes = disk->fail_reads = disk->fail_syncs = 0;
+    disk->fail_writes = disk->fail_reads = disk->fail_opens = disk->fail_syncs = 0;
     if (how == RAM_CRASH_PROCESS)
         return;
 

@@ -32,6 +32,7 @@ void ram_disk_fail_at(struct ram_disk *disk, int64_t call, int error);
 /* Fail the next `count` writes with `error` after writing half; -1: all of them. */
 void ram_disk_fail_writes(struct ram_disk *disk, int count, int error);
 void ram_disk_fail_reads(struct ram_disk *disk, int count, int error);
+void ram_disk_fail_opens(struct ram_disk *disk, int count, int error);
 void ram_disk_fail_syncs(struct ram_disk *disk, int count, int error);
 /* Answers of the nowait read: -EAGAIN while set. */
 void ram_disk_set_cold(struct ram_disk *disk, bool cold);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,8 @@ static struct env_ops faulty_ops;
 static const struct env_ops *whole_ops;
 static const char *_Atomic fault_path; /* NULL: none */
 static _Atomic int fault_err;
+static _Atomic bool disk_full;      /* writes fail */
+static _Atomic bool no_descriptors; /* syncs of folders fail, which need one */
 
 static bool path_is_faulty(const char *path)
 {
@@ -63,6 +65,18 @@ static ssize_t faulty_read_nowait(struct env *env, int file, void *data, size_t 
                                 : whole_ops->file_read_nowait(env, file, data, size, offset);
 }
 
+static ssize_t faulty_write(struct env *env, int file, const struct iovec *parts, int count,
+                            int64_t offset)
+{
+    return atomic_load(&disk_full) ? -ENOSPC
+                                   : whole_ops->file_write(env, file, parts, count, offset);
+}
+
+static int faulty_dir_sync(struct env *env, const char *path)
+{
+    return atomic_load(&no_descriptors) ? -EMFILE : whole_ops->dir_sync(env, path);
+}
+
 static void plant(struct env *env)
 {
     whole_ops = env->ops;
@@ -70,6 +84,8 @@ static void plant(struct env *env)
     faulty_ops.file_open = faulty_open;
     faulty_ops.file_read = faulty_read;
     faulty_ops.file_read_nowait = faulty_read_nowait;
+    faulty_ops.file_write = faulty_write;
+    faulty_ops.dir_sync = faulty_dir_sync;
     env->ops = &faulty_ops;
 }
 
@@ -315,6 +331,60 @@ static void records_that_cannot_be_sent_close_the_connection_and_are_said(void *
     assert_int_equal(produce_error(fixture, 1 - bad), 0);
 }
 
+/* ---- what passes ---- */
+
+static void expect_all_served(struct broker_fixture *fixture)
+{
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        assert_int_equal(produce_error(fixture, i), 0);
+    assert_false(broker_fixture_said(fixture, "log directory offline"));
+}
+
+static int setup_tended(void **state)
+{
+    static const char *const overrides[] = {"log.roll.ms=1", "log.retention.check.interval.ms=1",
+                                            "log.initial.task.delay.ms=0", NULL};
+    *state = broker_fixture_create_two_dirs(overrides, plant);
+    return 0;
+}
+
+static void a_full_disk_keeps_no_segment_from_rolling_later(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", PARTITIONS);
+    atomic_store(&disk_full, true);
+    while (!broker_fixture_said(fixture, "cannot tend a log now")) {
+        atomic_store(&disk_full, false); /* something to roll */
+        peer_produce(peer, "orders", 0, 1);
+        atomic_store(&disk_full, true);
+        sched_yield();
+    }
+    atomic_store(&disk_full, false);
+    peer_close(peer);
+    expect_all_served(fixture);
+}
+
+static int setup_synced(void **state)
+{
+    static const char *const overrides[] = {"log.flush.interval.messages=1", NULL};
+    *state = broker_fixture_create_two_dirs(overrides, plant);
+    return 0;
+}
+
+static void a_sync_without_descriptors_is_refused_and_comes_later(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", PARTITIONS);
+    peer_close(peer);
+    atomic_store(&no_descriptors, true);
+    assert_int_not_equal(produce_error(fixture, 0), 0); /* its folder is new */
+    assert_true(broker_fixture_said(fixture, "cannot sync a log now"));
+    atomic_store(&no_descriptors, false);
+    expect_all_served(fixture);
+}
+
 #define DIR_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -329,6 +399,10 @@ int main(void)
         DIR_TEST(a_read_error_takes_the_directory_offline),
         DIR_TEST(a_segment_that_was_cut_is_said_and_harms_no_other_partition),
         DIR_TEST(records_that_cannot_be_sent_close_the_connection_and_are_said),
+        cmocka_unit_test_setup_teardown(a_full_disk_keeps_no_segment_from_rolling_later,
+                                        setup_tended, teardown),
+        cmocka_unit_test_setup_teardown(a_sync_without_descriptors_is_refused_and_comes_later,
+                                        setup_synced, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
