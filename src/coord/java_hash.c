@@ -5,7 +5,7 @@
 
 /* The length of the well-formed UTF-8 sequence at the front, 0 if there is none; *ret_point is its
  * code point. `bad` is then how many bytes one U+FFFD stands for, as Java's decoder has it: the
- * longest prefix of a well-formed sequence, at least one byte. */
+ * longest prefix of what could be a sequence, at least one byte. */
 static int32_t utf8_next(const uint8_t *at, int32_t left, uint32_t *ret_point, int32_t *ret_bad)
 {
     uint8_t first = at[0];
@@ -24,10 +24,10 @@ static int32_t utf8_next(const uint8_t *at, int32_t left, uint32_t *ret_point, i
     for (int32_t i = 1; i <= more; i++) {
         if (i >= left)
             return 0;
-        uint8_t low = 0x80, high = 0xbf; /* no overlong forms, no surrogates, none too large */
+        uint8_t low = 0x80, high = 0xbf; /* no overlong forms, none too large */
         if (i == 1) {
             low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-            high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+            high = first == 0xf4 ? 0x8f : 0xbf;
         }
         if (at[i] < low || at[i] > high)
             return 0;
@@ -35,7 +35,7 @@ static int32_t utf8_next(const uint8_t *at, int32_t left, uint32_t *ret_point, i
         point = point << 6 | (at[i] & 0x3fu);
     }
     *ret_point = point;
-    return more + 1;
+    return point >= 0xd800 && point < 0xe000 ? 0 : more + 1; /* a surrogate is one bad thing */
 }
 
 int32_t java_string_hash(struct str utf8)
