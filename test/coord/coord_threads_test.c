@@ -42,6 +42,7 @@ struct client {
     _Atomic bool posted;
     bool active, read, done;
     int left;
+    int32_t only; /* uses this shard alone; -1: any */
     uint32_t random;
     int32_t partition;
     int64_t acked_before, seen;
@@ -183,7 +184,8 @@ static bool client_start(struct client *client)
 {
     struct world *world = client->world;
     struct coord_shard *shard;
-    client->partition = (int32_t)(client_random(client) % SHARDS);
+    client->partition =
+        client->only >= 0 ? client->only : (int32_t)(client_random(client) % SHARDS);
     if (coord_shard_find(world->coord, client->partition, &shard) != 0)
         return false;
     client->read = client_random(client) % 3 == 0;
@@ -402,6 +404,7 @@ static void world_init(struct world *world, const char *dir, int64_t flush_messa
                                             .loop = loops[i % LOOPS],
                                             .again.run = client_run,
                                             .left = OPS,
+                                            .only = -1,
                                             .random = (uint32_t)i * 7919 + 1};
 }
 
@@ -450,8 +453,10 @@ static void run(int64_t flush_messages)
     world_init(world, dir, flush_messages);
     for (int i = 0; i < LOOPS; i++)
         must(loop_start(&world->loops[i].loop, "loop") == 0);
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < CLIENTS; i++) {
         world->clients[i].left = 1;
+        world->clients[i].only = i % SHARDS;
+    }
     loop_post(&world->loops[0].loop, &world->begin);
     wait_for_clients(world, 0);
     loop_post(&world->loops[0].loop, &world->stop);

@@ -79,6 +79,8 @@ static int part_find(struct request *request, struct produce_part *part,
         return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!topic_partition(found, part->index))
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (topic_is_internal(found->name) && !internal_topic_writer(request->client_id))
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
     struct partition *partition =
         partition_find(&request_broker(request)->partitions, found->id, part->index);
     if (!partition)
@@ -147,8 +149,6 @@ static int part_admit(struct produce_part *part, const struct produce_work *work
 {
     if (work->acks != -1 && work->acks != 0 && work->acks != 1)
         return KAFKA_INVALID_REQUIRED_ACKS;
-    if (topic_is_internal(part->topic) && !internal_topic_writer(part->request->client_id))
-        return KAFKA_INVALID_TOPIC_EXCEPTION;
     if (!part->records.data || part->records.size == 0) {
         part->message = "Record batch is empty.";
         return KAFKA_INVALID_RECORD;
