@@ -21,6 +21,8 @@
 #define SPARE_MIN_BYTES (256 * 1024)
 #define SPARE_MAX_BYTES (2 * 1024 * 1024)
 #define FRAME_HEAD_BYTES 8
+#define LINE_TURN_NS (50 * INT64_C(1000000))
+#define LINE_TURN_BYTES (16 * 1024) /* fewer in a turn are no progress */
 
 void conn_unref(struct conn *conn)
 {
@@ -170,6 +172,22 @@ static void starved_wake_first(struct conn_set *set)
         conn_deliver_later(list_first(&set->starved, struct conn, starve));
 }
 
+/* Measure the turn of the first in line, if somebody waits behind it. */
+static void turn_begin(struct conn_set *set)
+{
+    if (list_empty(&set->starved) || set->starved.next->next == &set->starved) {
+        set->turn_of = NULL;
+        loop_timer_cancel(set->loop, &set->turn);
+        return;
+    }
+    struct conn *first = list_first(&set->starved, struct conn, starve);
+    if (set->turn_of == first)
+        return;
+    set->turn_of = first;
+    set->turn_frame_size = first->frame ? first->frame->size : 0;
+    loop_timer_set(set->loop, &set->turn, set->loop->now_ns + LINE_TURN_NS);
+}
+
 static void conn_starve(struct conn *conn)
 {
     if (conn->starved)
@@ -178,6 +196,7 @@ static void conn_starve(struct conn *conn)
     list_push_back(&conn->set->starved, &conn->starve);
     if (starved_first(conn))
         conn_deliver_later(conn); /* nothing else on this loop would wake it */
+    turn_begin(conn->set);
 }
 
 static void conn_feed(struct conn *conn)
@@ -187,6 +206,45 @@ static void conn_feed(struct conn *conn)
     conn->starved = false;
     list_remove(&conn->starve);
     starved_wake_first(conn->set);
+    turn_begin(conn->set);
+}
+
+/* The turn of the first in line brought next to nothing. It may try again, unless it had its time,
+ * or those who began in their turns and did not finish hold a whole frame beyond the limit. */
+static bool turn_is_last(const struct conn_set *set, const struct conn *first)
+{
+    int64_t used = atomic_load_explicit(&set->budget->used_bytes, memory_order_relaxed);
+    return used > set->budget->limit_bytes + set->limits.frame_max_bytes ||
+           (set->limits.stall_ns && first->frame_ns + set->limits.stall_ns < set->loop->now_ns);
+}
+
+/* A peer that sends its frame a byte at a time must not keep the others from theirs. */
+static void turn_fire(struct loop *loop, struct loop_timer *timer)
+{
+    (void)loop;
+    struct conn_set *set = container_of(timer, struct conn_set, turn);
+    struct conn *first = set->turn_of;
+    set->turn_of = NULL;
+    if (list_empty(&set->starved) || list_first(&set->starved, struct conn, starve) != first ||
+        !first->frame || first->frame->size >= set->turn_frame_size + LINE_TURN_BYTES) {
+        turn_begin(set);
+        return;
+    }
+    if (turn_is_last(set, first)) {
+        char peer[NET_ADDRESS_TEXT_SIZE];
+        net_address_format(&first->peer, peer);
+        say_warn(set->say, "closing connection: too slow while others wait for memory",
+                 kv_text("peer", peer), kv_int("received", first->frame->size),
+                 kv_int("size", first->frame_size));
+        conn_close(first, "too slow while others wait for memory");
+        return;
+    }
+    list_remove(&first->starve);
+    list_push_back(&set->starved, &first->starve);
+    conn_progress(first); /* it waits now */
+    conn_watch(first);
+    starved_wake_first(set);
+    turn_begin(set);
 }
 
 static struct buf *frame_buf(struct conn_set *set, size_t size)
@@ -307,6 +365,7 @@ static size_t conn_parse(struct conn *conn, const uint8_t *data, size_t size, in
         }
         conn->frame = frame;
         conn->frame_size = (uint32_t)length;
+        conn->frame_ns = conn->set->loop->now_ns;
         at += 4;
         if (length == 0) {
             if (!frame_finish(conn))
@@ -619,6 +678,7 @@ int conn_set_init(struct conn_set *set, struct loop *loop, const struct conn_ops
     list_init(&set->stalled);
     list_init(&set->starved);
     loop_timer_init(&set->sweep, sweep_fire);
+    loop_timer_init(&set->turn, turn_fire);
     return 0;
 }
 
@@ -632,6 +692,7 @@ void conn_set_close(struct conn_set *set)
 {
     must(set->count == 0);
     loop_timer_cancel(set->loop, &set->sweep);
+    loop_timer_cancel(set->loop, &set->turn);
     free(set->scratch);
     set->scratch = NULL;
     buf_unref(set->spare);

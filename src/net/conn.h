@@ -11,8 +11,9 @@
  * scratch and copied out; a large frame is read straight into a buf of its size, whose bytes are
  * charged to the shared budget as they arrive. Over the budget a connection reads CONN_SMALL_BYTES
  * at a time, so that small requests still come through; one with more of a frame to come waits in
- * line, and the first in line may go on. Answers in memory are limited for the whole set: above it
- * the connection is closed whose peer has taken nothing for the longest. */
+ * line, and the first in line may go on; if nothing comes of it for a moment, the next is first.
+ * Answers in memory are limited for the whole set: above it the connection is closed whose peer has
+ * taken nothing for the longest. */
 #ifndef JACKDAW_NET_CONN_H
 #define JACKDAW_NET_CONN_H
 
@@ -81,7 +82,10 @@ struct conn_set {
     struct list stalled;     /* frame or answer under way, least recent progress first */
     struct list starved;     /* waiting for the memory budget */
     struct loop_timer sweep;
-    struct buf *spare; /* one large buf kept for the next large frame */
+    struct loop_timer turn;   /* of the first in line, while others wait behind it */
+    struct conn *turn_of;     /* whose turn is measured, only to compare */
+    uint32_t turn_frame_size; /* what had come of its frame then */
+    struct buf *spare;        /* one large buf kept for the next large frame */
     int32_t count;
     int64_t bytes_in, bytes_out;
     int64_t held_bytes; /* of answers in memory, not yet sent */
@@ -150,6 +154,7 @@ struct conn {
     int64_t held_bytes;   /* those of them in memory */
     struct buf *frame;    /* the frame under way: size bytes of it have arrived */
     uint32_t frame_size;  /* bytes it will have */
+    int64_t frame_ns;     /* when it began */
     struct buf *pending;  /* raw bytes read and not yet parsed, from pending_at on */
     uint32_t pending_at;
     int64_t muted_until_ns; /* throttled: nothing is delivered before */

@@ -9,7 +9,7 @@ from attack import MIB, Site, Skipped, attack, expect, expect_descriptors, expec
 import batches
 import codec
 import wire
-from site_under_attack import BASE, FRAME_MAX, REQUEST_MEMORY, RESPONSE_MEMORY
+from site_under_attack import BASE, FRAME_MAX, LOOPS, REQUEST_MEMORY, RESPONSE_MEMORY
 
 DESCRIBE_CONFIGS = 32
 
@@ -29,6 +29,51 @@ def a_client_that_sends_a_byte_at_a_time(chance):
                 connection.send(data[at:at + 3])
             for _ in range(3):
                 connection.answer(wire.METADATA, 9, 6)
+        expect_health(site)
+
+
+@attack
+def large_frames_that_never_end(chance):
+    """The memory for requests is full of frames whose clients send a byte now and then: large frames of others
+    come through all the same, and what is held stays within the limit and one frame more for each loop."""
+    with Site() as site:
+        expect_health(site, "before")
+        with site.connect() as connection:
+            wire.create_topic(connection, "large")
+        good = codec.encode(wire.PRODUCE, 11, 1, wire.produce_body("large", batches.batch([batches.record(bytes(900_000))])))
+        site.reset_peak()
+        slow = [site.connect() for _ in range(60)]
+        stop = threading.Event()
+
+        def drip():
+            part = bytes(2 * MIB)
+            for connection in slow:
+                connection.sock.setblocking(False)
+                connection.sock.send(struct.pack(">ihhi", FRAME_MAX, wire.PRODUCE, 9, 1))
+            while not stop.wait(0.02):
+                for connection in slow:
+                    try:
+                        connection.sock.send(part)
+                    except OSError:
+                        pass
+                part = b"\0"
+
+        dripping = threading.Thread(target=drip, daemon=True)
+        dripping.start()
+        time.sleep(1)  # they have filled what they can
+        started = time.monotonic()
+        for n in range(4):
+            with site.connect(60) as connection:
+                connection.send_frame(good)
+                error, _ = wire.produced(connection.answer(wire.PRODUCE, 11, 1))
+                expect(error == "NONE", f"a large produce was answered {error}")
+        took = time.monotonic() - started
+        stop.set()
+        dripping.join()
+        print(f"4 large requests took {took:.1f} s, VmRSS at most {site.peak() // MIB} MiB")
+        expect_memory(site, BASE + REQUEST_MEMORY + (1 + LOOPS) * FRAME_MAX)
+        for connection in slow:
+            connection.close()
         expect_health(site)
 
 

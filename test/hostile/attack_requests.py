@@ -16,13 +16,19 @@ def every_api_and_version_with_random_bodies(chance):
     rounds = 40 if os.environ.get("TEST_LONG") else 4
     with Site() as site:
         expect_health(site, "before")
+        with site.connect() as connection:
+            ids = [wire.create_topic(connection, name, partitions=2).bytes for name in ("known", "too")]
+        known = {"names": ["known", "too", "1", "0", "retention.ms", "cleanup.policy", "compact,delete"], "ids": ids,
+                 "records": [batches.batch(count=3), batches.batch(codec=batches.GZIP), batches.batch(crc=1),
+                             batches.batch(producer_id=5, producer_epoch=0, base_sequence=0),
+                             batches.batch(producer_id=5, producer_epoch=0, base_sequence=0, attributes=batches.TRANSACTIONAL)]}
         site.reset_peak()
         sent = answered = 0
         for key in sorted(codec.APIS):
-            known = codec.versions(key) or (0, 0)
-            for version in range(known[0], known[1] + 1):
+            first, last = codec.versions(key) or (0, 0)
+            for version in range(first, last + 1):
                 for _ in range(rounds):
-                    body = codec.random_body(key, version, chance) if codec.versions(key) else chance.randbytes(20)
+                    body = codec.random_body(key, version, chance, **known) if codec.versions(key) else chance.randbytes(20)
                     for data in (body, mangle(body, chance), chance.randbytes(chance.randint(0, 200))):
                         sent += 1
                         answered += offer(site, key, version, data)

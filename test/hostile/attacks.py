@@ -31,6 +31,8 @@ def main():
         name = function.__name__
         if options.only and name not in options.only:
             continue
+        if Site.sanitized:
+            name += "_under_sanitizers"
         started = time.monotonic()
         keep = options.keep
         try:

@@ -236,8 +236,9 @@ def decode(key, version, data):
     return correlation_id, values
 
 
-def random_body(key, version, chance):
-    """A body that decodes, with random values; large numbers and absurd names are as likely as sane ones."""
+def random_body(key, version, chance, names=(), ids=(), records=()):
+    """A body that decodes, with random values; large numbers and absurd names are as likely as sane ones. Names, ids
+    and records that mean something to the broker may be given, and are often used."""
     message = APIS[key].messages["request"]
 
     def number(kind):
@@ -250,13 +251,17 @@ def random_body(key, version, chance):
         if field.struct:
             return fields(field.struct, depth)
         if field.base == "uuid":
-            return bytes(chance.choice([bytes(16), chance.randbytes(16)]))
+            return chance.choice([bytes(16), chance.randbytes(16), *ids])
         if field.base == "bool":
             return chance.random() < 0.5
         if field.base == "float64":
             return chance.choice([0.0, -1.0, float("nan"), float("inf"), 1e308])
         if field.base in NUMBERS:
             return number(field.base)
+        if field.base == "records" and records:
+            return chance.choice([b"", chance.randbytes(chance.randint(1, 200)), *records])
+        if field.base == "string" and names and chance.random() < 0.6:
+            return chance.choice(names)
         text = chance.choice(["", "x", "hostile", "__consumer_offsets", "a" * 249, "a" * 300, "../x", "\0", "é☃", "a.b_c-d"])
         return text if field.base == "string" else chance.choice([b"", chance.randbytes(chance.randint(1, 200))])
 

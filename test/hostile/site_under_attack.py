@@ -48,9 +48,15 @@ class Site:
         self.target.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self.target.alive():
-            self.target.kill()
+            if kind or not self.sanitized:
+                self.target.kill()
+            else:
+                self.target.stop()  # in order: what is left over then is a leak
+        if self.sanitized:
+            found = [line for line in self.log().splitlines() if "Sanitizer" in line or "runtime error:" in line]
+            assert not found, f"{found[0]} (and more in {self.target.log})"
 
     @property
     def address(self):

@@ -518,6 +518,99 @@ static void the_first_in_line_must_make_progress_too(void **state)
     free(bytes);
 }
 
+static void a_silent_first_in_line_lets_the_others_go_on(void **state)
+{
+    struct world *world = *state;
+    size_t size = 256 * 1024;
+    uint8_t *bytes = calloc(1, size + 4);
+    store_be32(bytes, (uint32_t)size);
+    world->budget.limit_bytes = 1 << 20;
+    world->budget.used_bytes = 2 << 20;
+    peer_send(world, bytes, 64 * 1024);
+    while (!world->conn->starved)
+        loop_turn(&world->loop);
+    int second;
+    struct conn *behind = connect_peer(world, &second);
+    send_from(world, second, bytes, size + 4);
+    turn_until_frames(world, 1);
+    assert_int_equal(world->frames[0]->size, size);
+    /* The slow one is not forgotten. */
+    peer_send(world, bytes + 64 * 1024, size + 4 - 64 * 1024);
+    turn_until_frames(world, 2);
+    conn_close(behind, "test over");
+    world->closed_count = 0;
+    world->env->ops->sock_close(world->env, second);
+    world->budget.used_bytes -= 2 << 20;
+    free(bytes);
+}
+
+static void who_is_slow_for_long_while_others_wait_for_memory_is_closed(void **state)
+{
+    struct world *world = *state;
+    uint8_t *bytes = calloc(1, 64 * 1024);
+    store_be32(bytes, 256 * 1024);
+    world->budget.limit_bytes = 1 << 20;
+    world->budget.used_bytes = 2 << 20;
+    peer_send(world, bytes, 64 * 1024);
+    while (!world->conn->starved)
+        loop_turn(&world->loop);
+    int second;
+    struct conn *behind = connect_peer(world, &second);
+    send_from(world, second, bytes, 64 * 1024);
+    world->set.limits.stall_ns = 60 * INT64_C(1000000000);
+    world->conn->frame_ns -= 61 * INT64_C(1000000000);
+    uint8_t drop = 0;
+    peer_send(world, &drop, 1); /* some progress, but next to none */
+    while (!world->closed_count)
+        loop_turn(&world->loop);
+    assert_string_equal(world->reason, "too slow while others wait for memory");
+    conn_close(behind, "test over");
+    world->env->ops->sock_close(world->env, second);
+    world->budget.used_bytes -= 2 << 20;
+    free(bytes);
+}
+
+/* A connection with an answer of this size that its peer does not take. */
+static void answer_large(struct world *world, int i, size_t size)
+{
+    struct buf *buf = buf_create(size);
+    memset(buf->data, 0, size);
+    buf->size = (uint32_t)size;
+    world->pieces[i] = (struct out_piece){.buf = buf, .size = (int64_t)size};
+    exchange_finish(&world->exchanges[i], &world->pieces[i], 1);
+}
+
+static void answers_that_nobody_takes_are_limited_for_all_together(void **state)
+{
+    struct world *world = *state;
+    enum { PEERS = 3, SIZE = 16 << 20 };
+    struct conn *conns[PEERS];
+    int peers[PEERS];
+    uint8_t bytes[64];
+    size_t frame = frame_make(bytes, "much", 4);
+    world->answer = true;
+    world->set.limits.held_max_bytes = 2 * SIZE;
+    for (int i = 0; i < PEERS; i++) {
+        conns[i] = connect_peer(world, &peers[i]);
+        send_from(world, peers[i], bytes, frame);
+        turn_until_frames(world, i + 1);
+    }
+    answer_large(world, 0, SIZE);
+    answer_large(world, 1, SIZE);
+    assert_int_equal(world->closed_count, 0); /* the system took a part of each */
+    assert_int_equal(world->set.held_bytes, conns[0]->held_bytes + conns[1]->held_bytes);
+    answer_large(world, 2, SIZE);
+    assert_int_equal(world->closed_count, 1);
+    assert_string_equal(world->reason, "answers not taken");
+    assert_true(conns[1]->held_bytes > 0 && conns[2]->held_bytes > 0);
+    assert_int_equal(world->set.held_bytes, conns[1]->held_bytes + conns[2]->held_bytes);
+    conn_close(conns[1], "test over");
+    conn_close(conns[2], "test over");
+    assert_int_equal(world->set.held_bytes, 0);
+    for (int i = 0; i < PEERS; i++)
+        world->env->ops->sock_close(world->env, peers[i]);
+}
+
 static ssize_t always_cold(struct env *env, int file, void *data, size_t size, int64_t offset)
 {
     (void)env;
@@ -592,6 +685,9 @@ int main(void)
         CONN_TEST(small_requests_come_through_when_the_budget_is_used_up),
         CONN_TEST(a_whole_frame_that_may_not_be_delivered_does_not_hold_up_the_line),
         CONN_TEST(the_first_in_line_must_make_progress_too),
+        CONN_TEST(a_silent_first_in_line_lets_the_others_go_on),
+        CONN_TEST(who_is_slow_for_long_while_others_wait_for_memory_is_closed),
+        CONN_TEST(answers_that_nobody_takes_are_limited_for_all_together),
         CONN_TEST(a_file_system_that_cannot_tell_what_is_cached_is_sent_from_all_the_same),
         CONN_TEST(over_the_memory_budget_reading_stops_and_goes_on_later),
         CONN_TEST(a_muted_connection_is_not_read_until_its_time),
