@@ -518,6 +518,35 @@ static void a_decompression_bomb_ends_at_its_limit(void **state)
     end(&f);
 }
 
+/* A record of 4 MiB, which a window of as much has to hold. */
+static void what_validations_hold_together_is_limited(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    int32_t size = 4 << 20;
+    uint8_t *zeros = calloc(1, (size_t)size);
+    f.builder.compression = COMPRESSION_LZ4;
+    batch_builder_add(&f.builder, NOW, NULL_BYTES, (struct bytes){zeros, size}, NULL, 0);
+    finish(&f);
+    struct plain_budget plain = {.held_bytes = 1, .limit_bytes = 2 << 20};
+    f.rules.plain = &plain;
+    f.rules.decompress_max_bytes = INT32_MAX;
+    assert_int_equal(validate(&f), KAFKA_REQUEST_TIMED_OUT);
+    assert_int_equal(plain.held_bytes, 1);
+    plain.held_bytes = 0; /* who is alone may pass the limit */
+    assert_int_equal(validate(&f), 0);
+    assert_int_equal(plain.held_bytes, 0);
+    plain = (struct plain_budget){.held_bytes = 1, .limit_bytes = 64 << 20};
+    f.rules.recompress = true;
+    f.rules.target = COMPRESSION_GZIP;
+    f.rules.target_level = COMPRESSION_LEVEL_DEFAULT;
+    assert_int_equal(validate(&f), 0);
+    assert_int_equal(plain.held_bytes, 1);
+    free(zeros);
+    end(&f);
+}
+
 static void zstd_needs_produce_7(void **state)
 {
     (void)state;
@@ -570,6 +599,7 @@ int main(void)
         cmocka_unit_test(recompression_keeps_records_and_producer),
         cmocka_unit_test(a_batch_that_recompression_makes_too_large_is_refused),
         cmocka_unit_test(a_decompression_bomb_ends_at_its_limit),
+        cmocka_unit_test(what_validations_hold_together_is_limited),
         cmocka_unit_test(zstd_needs_produce_7),
         cmocka_unit_test(only_large_compressed_batches_are_heavy),
     };
