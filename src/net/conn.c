@@ -36,6 +36,24 @@ void conn_unref(struct conn *conn)
     free(conn);
 }
 
+bool conn_set_may_say(struct conn_set *set)
+{
+    int64_t now = set->loop->now_ns;
+    if (set->said == 0 || now - set->said_second_ns >= INT64_C(1000000000)) {
+        if (set->unsaid > 0)
+            say_warn(set->say, "lines about bad clients were left out",
+                     kv_int("count", set->unsaid));
+        set->said_second_ns = now;
+        set->said = set->unsaid = 0;
+    }
+    if (set->said == CONN_LINES_PER_SECOND) {
+        set->unsaid++;
+        return false;
+    }
+    set->said++;
+    return true;
+}
+
 /* The sweep timer is armed for the earliest of the idle and stall deadlines. */
 static void sweep_arm(struct conn_set *set)
 {
@@ -233,9 +251,10 @@ static void turn_fire(struct loop *loop, struct loop_timer *timer)
     if (turn_is_last(set, first)) {
         char peer[NET_ADDRESS_TEXT_SIZE];
         net_address_format(&first->peer, peer);
-        say_warn(set->say, "closing connection: too slow while others wait for memory",
-                 kv_text("peer", peer), kv_int("received", first->frame->size),
-                 kv_int("size", first->frame_size));
+        if (conn_set_may_say(set))
+            say_warn(set->say, "closing connection: too slow while others wait for memory",
+                     kv_text("peer", peer), kv_int("received", first->frame->size),
+                     kv_int("size", first->frame_size));
         conn_close(first, "too slow while others wait for memory");
         return;
     }
@@ -346,9 +365,10 @@ static size_t conn_parse(struct conn *conn, const uint8_t *data, size_t size, in
         if (length < 0 || length > conn->set->limits.frame_max_bytes) {
             char peer[NET_ADDRESS_TEXT_SIZE];
             net_address_format(&conn->peer, peer);
-            say_warn(conn->set->say, "closing connection: invalid frame size",
-                     kv_text("peer", peer), kv_int("size", length),
-                     kv_int("max", conn->set->limits.frame_max_bytes));
+            if (conn_set_may_say(conn->set))
+                say_warn(conn->set->say, "closing connection: invalid frame size",
+                         kv_text("peer", peer), kv_int("size", length),
+                         kv_int("max", conn->set->limits.frame_max_bytes));
             conn_close(conn, "invalid frame size");
             break;
         }

@@ -35,6 +35,9 @@ struct conn_set;
  * it passes the budget by. */
 #define CONN_SMALL_BYTES 4096
 
+/* Lines about bad peers that a set logs in a second. */
+#define CONN_LINES_PER_SECOND 50
+
 /* Received bytes that all connections of a node may hold at once. */
 struct memory_budget {
     _Atomic int64_t used_bytes;
@@ -88,7 +91,9 @@ struct conn_set {
     struct buf *spare;        /* one large buf kept for the next large frame */
     int32_t count;
     int64_t bytes_in, bytes_out;
-    int64_t held_bytes; /* of answers in memory, not yet sent */
+    int64_t held_bytes;     /* of answers in memory, not yet sent */
+    int64_t said_second_ns; /* lines about bad peers: when this second began */
+    int32_t said, unsaid;   /* in it */
     void *owner;
 };
 
@@ -106,6 +111,10 @@ void conn_set_release(struct conn_set *set, struct buf *frame);
  * size. Never refused; it holds back the frames of others. */
 void conn_set_charge(struct conn_set *set, size_t bytes);
 void conn_set_discharge(struct conn_set *set, size_t bytes);
+
+/* Whether a line about a bad peer may be logged. So many a second are; of the others one line tells
+ * the number, so that an enemy does not fill the disk with the log. */
+bool conn_set_may_say(struct conn_set *set);
 
 /* A piece of an answer: bytes in a buf, or a range of a file. */
 struct out_piece {

@@ -240,8 +240,9 @@ static void conn_set_shed(struct conn_set *set)
            (conn = slowest(set))) {
         char peer[NET_ADDRESS_TEXT_SIZE];
         net_address_format(&conn->peer, peer);
-        say_warn(set->say, "closing connection: answers that are not taken use up the memory",
-                 kv_text("peer", peer), kv_int("bytes", conn->held_bytes));
+        if (conn_set_may_say(set))
+            say_warn(set->say, "closing connection: answers that are not taken use up the memory",
+                     kv_text("peer", peer), kv_int("bytes", conn->held_bytes));
         conn_close(conn, "answers not taken");
     }
 }

@@ -125,8 +125,9 @@ static void refuse(struct broker_listener *listener, int sock, const struct net_
     struct broker *broker = listener->broker;
     char text[NET_ADDRESS_TEXT_SIZE];
     net_address_format(peer, text);
-    say_warn(&broker->say, "connection refused", kv_text("peer", text),
-             kv_str("listener", listener->setting->name), kv_text("limit", limit));
+    if (conn_set_may_say(&broker_home(broker)->conns))
+        say_warn(&broker->say, "connection refused", kv_text("peer", text),
+                 kv_str("listener", listener->setting->name), kv_text("limit", limit));
     broker->env->ops->sock_close(broker->env, sock);
 }
 

@@ -238,7 +238,7 @@ enum outcome request_refuse(struct request *request, const char *reason)
 {
     char peer[NET_ADDRESS_TEXT_SIZE];
     net_address_format(&request->exchange.conn->peer, peer);
-    if (!request->exchange.conn->closed)
+    if (!request->exchange.conn->closed && conn_set_may_say(&request->home->conns))
         say_warn(&request->home->broker->say, "closing connection: request not answered",
                  kv_text("peer", peer), kv_text("reason", reason),
                  kv_text("api", request->api->name), kv_int("version", request->version),
@@ -287,10 +287,12 @@ static bool request_reject(struct request *request, const struct request_header 
 {
     char peer[NET_ADDRESS_TEXT_SIZE];
     net_address_format(&request->exchange.conn->peer, peer);
-    say_warn(
-        &request->home->broker->say, "closing connection: request refused", kv_text("peer", peer),
-        kv_text("reason", reason), kv_int("api_key", header->request_api_key),
-        kv_int("version", header->request_api_version), kv_str("client_id", header->client_id));
+    if (conn_set_may_say(&request->home->conns))
+        say_warn(&request->home->broker->say, "closing connection: request refused",
+                 kv_text("peer", peer), kv_text("reason", reason),
+                 kv_int("api_key", header->request_api_key),
+                 kv_int("version", header->request_api_version),
+                 kv_str("client_id", header->client_id));
     request->answered = true;
     exchange_finish(&request->exchange, NULL, 0);
     return false;
@@ -309,9 +311,10 @@ bool request_begin(struct conn *conn, struct buf *frame)
     if (!request) {
         char peer[NET_ADDRESS_TEXT_SIZE];
         net_address_format(&conn->peer, peer);
-        say_warn(&home->broker->say, "closing connection: request not understood",
-                 kv_text("peer", peer), kv_int("api_key", header.request_api_key),
-                 kv_int("version", header.request_api_version), kv_int("size", frame->size));
+        if (conn_set_may_say(&home->conns))
+            say_warn(&home->broker->say, "closing connection: request not understood",
+                     kv_text("peer", peer), kv_int("api_key", header.request_api_key),
+                     kv_int("version", header.request_api_version), kv_int("size", frame->size));
         conn_set_release(&home->conns, frame);
         return false;
     }

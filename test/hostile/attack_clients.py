@@ -313,6 +313,26 @@ def connections_that_only_connect(chance):
 
 
 @attack
+def bad_requests_do_not_fill_the_log(chance):
+    with Site() as site:
+        expect_health(site, "before")
+        started = time.monotonic()
+        for n in range(3000):
+            with site.connect() as connection:
+                connection.send(struct.pack(">i", -5) if n % 2 else frame(struct.pack(">hhih", 3, 99, 1, 500) + b"x" * 500))
+        expect_said(site, "closing connection")
+        time.sleep(1)
+        with site.connect() as connection:
+            connection.send(struct.pack(">i", -5))
+            expect(connection.ended(5), "a negative size is taken")
+        expect_said(site, "lines about bad clients were left out")
+        lines, took = site.log().count("closing connection"), time.monotonic() - started
+        # CONN_LINES_PER_SECOND of src/net/conn.h, of each loop.
+        expect(lines <= LOOPS * 50 * (took + 2), f"{lines} lines in {took:.1f} s")
+        expect_health(site)
+
+
+@attack
 def idle_connections_are_closed(chance):
     with Site({"connections.max.idle.ms": "1000"}) as site:
         with site.connect() as silent, site.connect() as begun:

@@ -207,7 +207,9 @@ static bool part_response(struct request *request, struct fetch_part *part,
     ret->log_start_offset = part->log_start;
     ret->preferred_read_replica = -1;
     ret->records = (struct records){.data = (const uint8_t *)"", .size = 0};
-    ret->aborted_transactions.count = -1;
+    bool unknown =
+        part->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || part->error == KAFKA_UNKNOWN_TOPIC_ID;
+    ret->aborted_transactions.count = unknown ? 0 : -1; /* as in Kafka */
     if (from->diverging_epoch >= 0) {
         ret->diverging_epoch.epoch = from->diverging_epoch;
         ret->diverging_epoch.end_offset = from->diverging_end;
