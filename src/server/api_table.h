@@ -28,6 +28,12 @@ enum outcome handle_find_coordinator(struct request *request);
 /* APIs that the controller decides: hand over, wait until the partitions follow, answer. */
 enum outcome handle_controller(struct request *request);
 enum outcome handle_delete_records(struct request *request);
+enum outcome handle_add_partitions_to_txn(struct request *request);
+enum outcome handle_add_offsets_to_txn(struct request *request);
+enum outcome handle_end_txn(struct request *request);
+enum outcome handle_write_txn_markers(struct request *request);
+enum outcome handle_describe_transactions(struct request *request);
+enum outcome handle_list_transactions(struct request *request);
 enum outcome handle_init_producer_id(struct request *request);
 enum outcome handle_offset_for_leader_epoch(struct request *request);
 enum outcome handle_describe_configs(struct request *request);

@@ -497,7 +497,8 @@ static void drain_look(struct loop *loop, struct loop_timer *timer)
     struct broker *broker = life->broker;
     life->timer_armed = false;
     bool quiet = (!broker->partitions_up || partition_set_quiet(&broker->partitions)) &&
-                 coordinators_quiet(broker) && internal_topics_quiet(broker);
+                 coordinators_quiet(broker) && txn_service_quiet(broker) &&
+                 internal_topics_quiet(broker);
     if (connections_open(broker) == 0 && quiet) {
         if (!broker->controller)
             controller_stopped(life, 0);
@@ -525,6 +526,7 @@ static void life_stop(struct broker_life *life)
     atomic_store_explicit(&broker->serving, false, memory_order_release);
     listeners_close(broker);
     follow_stop(broker);
+    txn_service_stop(broker);
     coordinators_stop(broker);
     if (broker->partitions_up) {
         loop_timer_cancel(loop, &broker->partitions.retention_timer);
@@ -623,6 +625,9 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     life->dir_failed.run = dir_failed_run;
     arena_init(&life->arena, 0);
     producer_ids_init(&broker->producer_ids);
+    txn_service_init(broker);
+    broker->coordinators.transaction_fold = &txn_fold;
+    broker->coordinators.transaction_context = &broker->txn.host;
     uint64_t quota_seed;
     env_random(env, &quota_seed, sizeof quota_seed);
     conn_quota_init(&broker->quota, quota_seed);

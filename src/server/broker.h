@@ -16,6 +16,7 @@
 #include "server/coordinators.h"
 #include "server/internal_topics.h"
 #include "server/producer_ids.h"
+#include "server/txn_markers.h"
 
 struct broker;
 struct broker_listener;
@@ -58,6 +59,7 @@ struct broker {
     struct image_publisher publisher;
     struct image_subscriber follower;
     struct coordinators coordinators;
+    struct txn_service txn;
     struct internal_topics internal_topics;
     struct controller *controller;
     struct broker_listener *listeners;

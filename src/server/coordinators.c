@@ -5,9 +5,8 @@
 
 #include "server/broker.h"
 
-static void turn_of(void *server, struct loop *loop, struct coord_turn *ret_turn)
+void coordinators_turn(struct broker *broker, struct loop *loop, struct coord_turn *ret_turn)
 {
-    struct broker *broker = server;
     struct broker_loop *home = loop->owner;
     *ret_turn = (struct coord_turn){
         .loop = loop,
@@ -16,6 +15,11 @@ static void turn_of(void *server, struct loop *loop, struct coord_turn *ret_turn
         .image = image_get(&home->images),
         .settings = broker_settings_now(broker),
     };
+}
+
+static void turn_of(void *server, struct loop *loop, struct coord_turn *ret_turn)
+{
+    coordinators_turn(server, loop, ret_turn);
 }
 
 static int start_one(struct broker *broker, const struct coord_fold *fold, void *context,

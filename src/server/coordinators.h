@@ -30,6 +30,9 @@ bool coordinators_quiet(const struct broker *broker);
 /* After the loops were joined. */
 void coordinators_destroy(struct broker *broker);
 
+/* What ops of this loop see of the world; own thread. */
+void coordinators_turn(struct broker *broker, struct loop *loop, struct coord_turn *ret_turn);
+
 /* From a loop's turn_begin: it is late. */
 void coordinators_gap(struct broker *broker, struct loop *loop);
 

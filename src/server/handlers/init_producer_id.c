@@ -1,71 +1,113 @@
-/* InitProducerId for idempotent producers. A transactional id needs its coordinator, which this
- * broker does not have yet: refused. */
+/* InitProducerId: an id for an idempotent producer, or, with a transactional id, its coordinator's
+ * word on which id and epoch the producer goes on with.
+ *
+ * Ids come in blocks from the controller. Whoever finds the block used up asks for the next one and
+ * begins again; the transaction coordinator says so with TXN_NEEDS_PRODUCER_ID. */
 #include "base/errors.h"
 #include "server/api_table.h"
+#include "server/handlers/coordinated.h"
+#include "txn/txn.h"
+#include "server/handlers/producer_id_block.h"
 
-struct producer_id_work {
-    struct controller_op op;
-    struct allocate_producer_ids_request request;
-    struct allocate_producer_ids_response response;
-    struct request *asker;
-    bool answered;
+struct init_work {
+    struct request *request;
+    struct producer_id_block block;
+    struct txn_init_op init;
+    bool running;
 };
 
-static enum outcome respond(struct request *request, int err, int64_t producer_id)
+static enum outcome respond(struct request *request, int err, int64_t producer_id, int16_t epoch)
 {
     struct init_producer_id_response response;
     init_producer_id_response_init(&response);
+    if (err == KAFKA_PRODUCER_FENCED && request->version < 4) /* not known then */
+        err = KAFKA_INVALID_PRODUCER_EPOCH;
     response.error_code = error_to_wire(err);
     response.producer_id = err ? -1 : producer_id;
-    response.producer_epoch = err ? -1 : 0;
+    response.producer_epoch = err ? -1 : epoch;
     return request_answer(request, &response);
 }
 
-static void block_done(struct loop *loop, struct controller_op *op)
+static int check(struct request *request, const struct init_producer_id_request *body)
 {
-    (void)loop;
-    struct producer_id_work *work = container_of(op, struct producer_id_work, op);
-    if (op->result == 0 && work->response.error_code == 0)
-        producer_ids_refill(&request_broker(work->asker)->producer_ids,
-                            work->response.producer_id_start, work->response.producer_id_len);
-    work->answered = true;
-    handle_init_producer_id(work->asker);
+    const struct broker_settings *settings = broker_settings_now(request_broker(request));
+    if ((body->producer_id == -1) != (body->producer_epoch == -1))
+        return KAFKA_INVALID_REQUEST;
+    if (!body->transactional_id.data)
+        return 0;
+    if (body->transactional_id.size == 0)
+        return KAFKA_INVALID_REQUEST;
+    if (body->enable2_pc)
+        return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED; /* transaction.two.phase.commit.enable
+                                                             */
+    if (body->keep_prepared_txn)
+        return KAFKA_UNSUPPORTED_VERSION;
+    if (body->transaction_timeout_ms <= 0 ||
+        body->transaction_timeout_ms > settings->transaction_max_timeout_ms)
+        return KAFKA_INVALID_TRANSACTION_TIMEOUT;
+    return 0;
 }
 
-static enum outcome block_ask(struct request *request, struct producer_id_work *work)
+static void init_wakes(struct coord_op *op, struct wakes *wakes)
 {
-    struct broker *broker = request_broker(request);
-    allocate_producer_ids_request_init(&work->request);
-    work->request.broker_id = broker->static_config->settings.node_id;
-    work->request.broker_epoch = broker->broker_epoch;
-    work->asker = request;
-    work->answered = false;
-    work->op = (struct controller_op){.api_key = API_ALLOCATE_PRODUCER_IDS,
-                                      .request = &work->request,
-                                      .response = &work->response,
-                                      .arena = &request->arena,
-                                      .done = block_done};
-    controller_submit(broker->controller, &request->home->loop, &work->op);
-    return PARKED;
+    request_wake_later(container_of(op, struct init_work, init.op)->request, wakes);
+}
+
+static int coordinate(struct request *request, struct init_work *work)
+{
+    const struct init_producer_id_request *body = request->body;
+    struct txn_init_op *init = &work->init;
+    *init = (struct txn_init_op){.transactional_id = body->transactional_id,
+                                 .timeout_ms = body->transaction_timeout_ms,
+                                 .expected_id = body->producer_id,
+                                 .expected_epoch = body->producer_epoch};
+    txn_init_op(init);
+    init->op.wake = init_wakes;
+    return coordinated_find(request_broker(request)->coordinators.transactions,
+                            body->transactional_id, &init->op);
+}
+
+static enum outcome init_plain(struct request *request, struct init_work *work)
+{
+    int64_t producer_id;
+    return producer_ids_take(&request_broker(request)->producer_ids, &producer_id)
+               ? respond(request, 0, producer_id, 0)
+               : producer_id_block_ask(request, &work->block);
+}
+
+static enum outcome init_transactional(struct request *request, struct init_work *work)
+{
+    int err = 0;
+    if (!work->running && (err = coordinate(request, work)) != 0)
+        return respond(request, err, -1, -1);
+    work->running = true;
+    if (!coordinated_run(request, &work->init.op, &err))
+        return PARKED;
+    work->running = false;
+    if (work->init.needs_id)
+        return producer_id_block_ask(request, &work->block);
+    if (err == 0 && work->init.fences)
+        err = KAFKA_CONCURRENT_TRANSACTIONS;
+    return respond(request, err, work->init.producer_id, work->init.producer_epoch);
 }
 
 enum outcome handle_init_producer_id(struct request *request)
 {
     const struct init_producer_id_request *body = request->body;
-    struct producer_id_work *work = request->work;
-    if ((body->producer_id == -1) != (body->producer_epoch == -1)) /* both or neither (KIP-360) */
-        return respond(request, KAFKA_INVALID_REQUEST, -1);
-    if (body->transactional_id.data)
-        return respond(request, KAFKA_UNSUPPORTED_VERSION, -1);
-    if (work && !work->answered)
+    struct init_work *work = request->work;
+    if (!work) {
+        request->work = work = arena_alloc(&request->arena, sizeof *work);
+        if (!work)
+            return request_refuse(request, "out of memory");
+        work->request = request;
+        int err = check(request, body);
+        if (err != 0)
+            return respond(request, err, -1, -1);
+    }
+    if (work->block.asking)
         return PARKED;
-    int64_t producer_id;
-    if (producer_ids_take(&request_broker(request)->producer_ids, &producer_id))
-        return respond(request, 0, producer_id);
-    if (work) /* the block is gone already, or there was none */
-        return work->op.result == 0 && work->response.error_code == 0
-                   ? block_ask(request, work)
-                   : respond(request, KAFKA_COORDINATOR_LOAD_IN_PROGRESS, -1);
-    request->work = work = arena_alloc(&request->arena, sizeof *work);
-    return work ? block_ask(request, work) : request_refuse(request, "out of memory");
+    if (work->block.failed)
+        return respond(request, KAFKA_COORDINATOR_LOAD_IN_PROGRESS, -1, -1);
+    return body->transactional_id.data ? init_transactional(request, work)
+                                       : init_plain(request, work);
 }

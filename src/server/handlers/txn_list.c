@@ -1,0 +1,166 @@
+/* DescribeTransactions and ListTransactions: what the transaction coordinator here knows. */
+#include "base/errors.h"
+#include "server/api_table.h"
+#include "server/handlers/coordinated.h"
+#include "txn/txn.h"
+
+/* ---- describe ---- */
+
+struct describe_part {
+    struct request *request;
+    struct txn_describe_op describe;
+    bool running;
+};
+
+struct describe_work {
+    struct describe_transactions_response response;
+    struct describe_part *parts;
+};
+
+static void describe_wakes(struct coord_op *op, struct wakes *wakes)
+{
+    request_wake_later(container_of(op, struct describe_part, describe.op)->request, wakes);
+}
+
+static struct describe_work *describe_new(struct request *request)
+{
+    const struct describe_transactions_request *body = request->body;
+    int32_t count = body->transactional_ids.count;
+    struct describe_work *work = arena_alloc(&request->arena, sizeof *work);
+    if (!work)
+        return NULL;
+    describe_transactions_response_init(&work->response);
+    work->parts = arena_array(&request->arena, (size_t)count + 1, sizeof *work->parts);
+    work->response.transaction_states.items =
+        describe_transactions_response_transaction_state_array(&request->arena, count);
+    if (!work->parts || !work->response.transaction_states.items)
+        return NULL;
+    work->response.transaction_states.count = count;
+    return work;
+}
+
+static void describe_begin(struct request *request, struct describe_work *work, int32_t i)
+{
+    const struct describe_transactions_request *body = request->body;
+    struct describe_part *part = &work->parts[i];
+    struct describe_transactions_response_transaction_state *ret =
+        &work->response.transaction_states.items[i];
+    part->request = request;
+    part->describe = (struct txn_describe_op){
+        .transactional_id = body->transactional_ids.items[i], .arena = &request->arena, .ret = ret};
+    ret->transactional_id = part->describe.transactional_id;
+    txn_describe_op(&part->describe);
+    part->describe.op.wake = describe_wakes;
+    int err = ret->transactional_id.size == 0
+                  ? KAFKA_INVALID_REQUEST
+                  : coordinated_find(request_broker(request)->coordinators.transactions,
+                                     ret->transactional_id, &part->describe.op);
+    ret->error_code = error_to_wire(err);
+    part->running = err == 0;
+}
+
+enum outcome handle_describe_transactions(struct request *request)
+{
+    struct describe_work *work = request->work;
+    bool running = false;
+    if (!work) {
+        request->work = work = describe_new(request);
+        if (!work)
+            return request_refuse(request, "out of memory");
+        for (int32_t i = 0; i < work->response.transaction_states.count; i++)
+            describe_begin(request, work, i);
+    }
+    for (int32_t i = 0; i < work->response.transaction_states.count; i++) {
+        struct describe_part *part = &work->parts[i];
+        int err;
+        if (part->running && coordinated_run(request, &part->describe.op, &err)) {
+            part->running = false;
+            work->response.transaction_states.items[i].error_code = error_to_wire(err);
+        }
+        running |= part->running;
+    }
+    return running ? PARKED : request_answer(request, &work->response);
+}
+
+/* ---- list ---- */
+
+struct list_work {
+    struct request *request;
+    struct txn_list_op list;
+    int32_t partition; /* the next to look at */
+    bool running;
+    int error;
+};
+
+static void list_wakes(struct coord_op *op, struct wakes *wakes)
+{
+    request_wake_later(container_of(op, struct list_work, list.op)->request, wakes);
+}
+
+static bool list_unknown_states(struct request *request,
+                                struct list_transactions_response *response)
+{
+    const struct list_transactions_request *body = request->body;
+    response->unknown_state_filters.items =
+        arena_array(&request->arena, (size_t)body->state_filters.count + 1, sizeof(struct str));
+    if (!response->unknown_state_filters.items)
+        return false;
+    response->unknown_state_filters.count = 0;
+    for (int32_t i = 0; i < body->state_filters.count; i++) {
+        bool known = false;
+        for (int8_t state = 0; txn_state_name(state); state++)
+            known |= str_equal(body->state_filters.items[i], str_of(txn_state_name(state)));
+        if (!known)
+            response->unknown_state_filters.items[response->unknown_state_filters.count++] =
+                body->state_filters.items[i];
+    }
+    return true;
+}
+
+static enum outcome list_answer(struct request *request, const struct list_work *work)
+{
+    struct list_transactions_response response;
+    list_transactions_response_init(&response);
+    response.error_code = error_to_wire(work->error);
+    if (!list_unknown_states(request, &response))
+        return request_refuse(request, "out of memory");
+    if (work->error == 0) {
+        response.transaction_states.items = work->list.states;
+        response.transaction_states.count = work->list.count;
+    }
+    return request_answer(request, &response);
+}
+
+/* Shards one after the other: the list is complete or an error. Those led elsewhere are others' to
+ * tell. */
+enum outcome handle_list_transactions(struct request *request)
+{
+    struct coord *transactions = request_broker(request)->coordinators.transactions;
+    struct list_work *work = request->work;
+    if (!work) {
+        request->work = work = arena_alloc(&request->arena, sizeof *work);
+        if (!work)
+            return request_refuse(request, "out of memory");
+        work->request = request;
+        work->list.filters = request->body;
+        work->list.arena = &request->arena;
+    }
+    while (work->error == 0 &&
+           (work->running || work->partition < coord_shard_count(transactions))) {
+        if (!work->running) {
+            txn_list_op(&work->list);
+            work->list.op.wake = list_wakes;
+            int err = coord_shard_find(transactions, work->partition++, &work->list.op.shard);
+            if (err == KAFKA_COORDINATOR_LOAD_IN_PROGRESS)
+                work->error = err;
+            work->running = err == 0;
+            continue;
+        }
+        if (!coordinated_run(request, &work->list.op, &work->error))
+            return PARKED;
+        work->running = false;
+        if (work->error == KAFKA_NOT_COORDINATOR)
+            work->error = 0;
+    }
+    return list_answer(request, work);
+}
