@@ -112,6 +112,8 @@ struct broker_settings {
     int64_t transaction_remove_expired_interval_ms;
     int64_t transactional_id_expiration_ms;
     bool transaction_partition_verification_enable;
+    int32_t add_partitions_to_txn_retry_backoff_ms;
+    int32_t add_partitions_to_txn_retry_backoff_max_ms;
 
     /* groups and their offsets */
     int32_t group_min_session_timeout_ms;

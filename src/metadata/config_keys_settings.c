@@ -237,6 +237,10 @@ static void compute_topics(struct settings_job *job)
     s->transaction_remove_expired_interval_ms =
         get_int(job, BROKER_CONFIG_TRANSACTION_REMOVE_EXPIRED_TRANSACTION_CLEANUP_INTERVAL_MS);
     s->transactional_id_expiration_ms = get_int(job, BROKER_CONFIG_TRANSACTIONAL_ID_EXPIRATION_MS);
+    s->add_partitions_to_txn_retry_backoff_ms =
+        get_int(job, BROKER_CONFIG_ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MS);
+    s->add_partitions_to_txn_retry_backoff_max_ms =
+        get_int(job, BROKER_CONFIG_ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MAX_MS);
     s->transaction_partition_verification_enable =
         config_bool(&job->config->values, BROKER_CONFIG_TRANSACTION_PARTITION_VERIFICATION_ENABLE);
 }

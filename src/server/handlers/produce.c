@@ -1,51 +1,17 @@
 /* Produce: validate every partition's records (before any lock), append partition by partition in
  * request order, wait for the high watermark when acks=all, answer.
  *
- * Stages only go forward: VALIDATE → APPEND → AWAIT → ANSWER. Looking again re-enters the stage
- * that parked. Once everything is appended the next Produce of the connection may start, and the
- * frame's memory is given back: from there on nothing may point into it. */
+ * Stages only go forward: VALIDATE → VERIFY → APPEND → AWAIT → ANSWER. Looking again re-enters the
+ * stage that parked. Once everything is appended the next Produce of the connection may start, and
+ * the frame's memory is given back: from there on nothing may point into it. */
 #include <errno.h>
 
 #include "base/errors.h"
 #include "server/api_table.h"
+#include "server/handlers/produce_private.h"
 #include "server/handlers/topic_fields.h"
 
 #define NS_PER_MS INT64_C(1000000)
-
-enum produce_stage { PRODUCE_VALIDATE, PRODUCE_APPEND, PRODUCE_AWAIT };
-
-struct produce_part {
-    struct request *request;
-    struct partition *partition; /* a reference; NULL when unknown */
-    struct str topic;            /* in the arena or the partition */
-    struct uuid topic_id;
-    int32_t index;
-    struct bytes records;
-    struct validate_rules rules; /* as the settings were when validation began */
-    struct validated validated;
-    struct validate_failure failure;
-    bool valid; /* `validated` is to be closed */
-    int error;
-    int64_t log_start; /* told beside some errors; -1: not */
-    const char *message;
-    int32_t leader_epoch; /* it was appended under */
-    struct log_append_result appended;
-    struct park_waiter park;
-    bool must_sync;       /* flush.messages: not acknowledged before it is on the device */
-    struct waiter waiter; /* on the high watermark */
-    struct waiter sync_waiter;
-};
-
-struct produce_work {
-    enum produce_stage stage;
-    int16_t acks;
-    int32_t part_count;
-    int32_t part_at; /* of the stage under way */
-    struct produce_part *parts;
-    struct request *request;
-    struct pool_job job; /* validation that takes real CPU time, an append to a slow disk */
-    bool validating, appending;
-};
 
 static void part_locked(struct park_waiter *park, struct wakes *wakes)
 {
@@ -121,12 +87,8 @@ static void part_validate(struct request *request, struct produce_part *part)
         return;
     }
     part->valid = true;
-    /* Nobody could end such a transaction: it would hold back read_committed readers for ever. The
-     * request has a transactional id, else it were refused as a whole, but there is no coordinator
-     * to ask whether the transaction is open. */
     for (int32_t i = 0; i < part->validated.batch_count; i++)
-        if (batch_is_transactional(&part->validated.batches[i]))
-            part->error = KAFKA_INVALID_TXN_STATE;
+        part->transactional |= batch_is_transactional(&part->validated.batches[i]);
 }
 
 /* Whether any records of the request claim to belong to a transaction: known from the header of
@@ -183,7 +145,7 @@ static void validate_done(struct loop *loop, struct pool_job *job)
     (void)loop;
     struct produce_work *work = container_of(job, struct produce_work, job);
     work->validating = false;
-    work->stage = PRODUCE_APPEND;
+    work->stage = PRODUCE_VERIFY;
     handle_produce(work->request);
 }
 
@@ -257,8 +219,10 @@ static void part_append(struct produce_part *part, const struct produce_work *wo
     int err = partition_check_leader(partition, -1);
     part->leader_epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
     if (err == 0)
-        err = partition_append(partition, &part->validated, work->acks, LOG_ORIGIN_CLIENT,
-                               &part->appended);
+        err = part->verify ? partition_append_verified(partition, &part->validated, work->acks,
+                                                       part->verification, &part->appended)
+                           : partition_append(partition, &part->validated, work->acks,
+                                              LOG_ORIGIN_CLIENT, &part->appended);
     part->error = err;
     part_refused(part);
     if (err == 0)
@@ -515,6 +479,11 @@ enum outcome handle_produce(struct request *request)
     struct produce_work *work = request->work;
     if (work->stage == PRODUCE_VALIDATE) {
         if (!produce_validate(request, work))
+            return PARKED;
+        work->stage = PRODUCE_VERIFY;
+    }
+    if (work->stage == PRODUCE_VERIFY) {
+        if (!produce_verify(request, work))
             return PARKED;
         work->stage = PRODUCE_APPEND;
     }
