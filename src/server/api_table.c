@@ -12,7 +12,7 @@ const struct api_row api_rows[] = {
     {API_CREATE_TOPICS, 2, 7, 2, handle_controller},
     {API_DELETE_TOPICS, 1, 6, 1, handle_controller},
     {API_DELETE_RECORDS, 0, 2, 0, handle_delete_records},
-    {API_INIT_PRODUCER_ID, 0, 6, 0, handle_init_producer_id},
+    {API_INIT_PRODUCER_ID, 0, 5, 0, handle_init_producer_id},
     {API_ADD_PARTITIONS_TO_TXN, 0, 5, 0, handle_add_partitions_to_txn},
     {API_ADD_OFFSETS_TO_TXN, 0, 4, 0, handle_add_offsets_to_txn},
     {API_END_TXN, 0, 5, 0, handle_end_txn},
