@@ -117,10 +117,11 @@ int64_t group_await(const struct group_shard *shard, const struct group *group)
 static void wait_woken(struct coord_wait *wait, struct wakes *wakes)
 {
     struct group_wait *self = container_of(wait, struct group_wait, wait);
-    /* From here on the owner may free it, but for what the wake itself uses. */
-    void (*wake)(struct group_wait *, struct wakes *) = self->wake;
-    atomic_store_explicit(&self->done, true, memory_order_release);
-    wake(self, wakes);
+    /* The owner may look at any time, and free it once it is over: so that is said last, when the
+     * wake is on its way. */
+    atomic_store_explicit(&self->stage, GROUP_WAIT_ENDING, memory_order_release);
+    self->wake(self, wakes);
+    atomic_store_explicit(&self->stage, GROUP_WAIT_OVER, memory_order_release);
 }
 
 static void wait_release(struct coord_effect *effect, void *state, struct wakes *wakes)

@@ -209,8 +209,8 @@ struct group_wait {
     void *answer;              /* the owner's response */
     struct group_wait **place; /* who waits: set to NULL when the wait ends */
     struct group_shard *shard;
-    _Atomic bool done;
-    /* Owner. ANY THREAD: it is done, as request_wake_later. */
+    _Atomic int stage; /* enum group_wait_stage */
+    /* Owner. ANY THREAD: it is over, as request_wake_later. */
     void (*wake)(struct group_wait *wait, struct wakes *wakes);
 };
 
@@ -226,11 +226,19 @@ void group_wait_complete(struct group_wait *wait);
  * does not wait. */
 void group_wait_abandon(struct group_wait *wait);
 
-/* Whether it is over, and with what: 0 when the answer was written. The owner's thread, without
- * the lock. */
+/* How far it is; the owner's thread, without the lock. ENDING is a moment: whoever ends the wait is
+ * about to have woken the owner, which must not free it yet and looks again of its own accord. */
+enum group_wait_stage { GROUP_WAIT_WAITING, GROUP_WAIT_ENDING, GROUP_WAIT_OVER };
+
+static inline enum group_wait_stage group_wait_stage(const struct group_wait *wait)
+{
+    return (enum group_wait_stage)atomic_load_explicit(&wait->stage, memory_order_acquire);
+}
+
+/* Over: 0 when the answer was written, else the error. */
 static inline bool group_wait_over(const struct group_wait *wait, int *ret_error)
 {
-    if (!atomic_load_explicit(&wait->done, memory_order_acquire))
+    if (group_wait_stage(wait) != GROUP_WAIT_OVER)
         return false;
     *ret_error = wait->wait.error;
     return true;

@@ -11,7 +11,7 @@
 #define WHY_ALONE "there is one broker so far, so each partition has one replica"
 #define WHY_CLASS "a Java class cannot be loaded"
 #define WHY_CLEANER "there is no log cleaner yet"
-#define WHY_GROUPS "consumer groups are not served yet"
+#define WHY_GROUPS "only groups of the classic protocol are served yet"
 #define WHY_ONE_NODE "broker and controller are one process and its only voter"
 #define WHY_POLICY                                                                                 \
     "a Java class cannot be loaded, and without the policy what it forbids would be let through"

@@ -44,5 +44,16 @@ enum outcome handle_describe_cluster(struct request *request);
 enum outcome handle_describe_producers(struct request *request);
 enum outcome handle_list_config_resources(struct request *request);
 enum outcome handle_describe_topic_partitions(struct request *request);
+enum outcome handle_join_group(struct request *request);
+enum outcome handle_sync_group(struct request *request);
+enum outcome handle_heartbeat(struct request *request);
+enum outcome handle_leave_group(struct request *request);
+enum outcome handle_list_groups(struct request *request);
+enum outcome handle_describe_groups(struct request *request);
+enum outcome handle_delete_groups(struct request *request);
+enum outcome handle_offset_commit(struct request *request);
+enum outcome handle_txn_offset_commit(struct request *request);
+enum outcome handle_offset_fetch(struct request *request);
+enum outcome handle_offset_delete(struct request *request);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "group/group.h"
 #include "metadata/features.h"
 #include "server/directories.h"
 #include "server/fetch_session.h"
@@ -609,6 +610,7 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
         return -ENOMEM;
     }
     broker->env = env;
+    broker->coordinators.group_fold = &group_fold;
     broker->say = *say;
     broker->static_config = config;
     atomic_init(&broker->config, config);
