@@ -51,9 +51,10 @@ static int load_text(struct dump *dump, const char *path, char **ret_text, struc
 {
     size_t size;
     int err = env_load(dump->env, path, TEXT_BYTES_MAX, ret_text, &size);
-    if (err == 0)
-        *ret = (struct str){*ret_text, (int32_t)size};
-    return err;
+    if (err < 0)
+        return err;
+    *ret = (struct str){*ret_text, (int32_t)size};
+    return 0;
 }
 
 /* A checkpoint of any kind: version, count, lines. */

@@ -178,20 +178,21 @@ static int encode_request(const struct client_request *request, const struct cli
         .correlation_id = request->correlation_id,
         .client_id = str_of(client->client_id),
     };
+    struct buf *frame = NULL;
     write_int32(&out, 0);
     int err = request_header_encode(&header, &out);
     if (err == 0)
         err = message_encode(request->api->request, request->version, request->message, &out, NULL);
-    if (err == 0 && out.failed)
-        err = -ENOMEM;
-    if (err == 0) {
+    if (err == 0 && !out.failed) {
         store_be32(out.data, (uint32_t)(out.size - 4));
-        *ret_frame = buf_adopt(out.data, out.size, out.capacity);
-        err = *ret_frame ? 0 : -ENOMEM;
+        frame = buf_adopt(out.data, out.size, out.capacity);
     }
-    if (err < 0)
+    if (!frame) {
         writer_close(&out);
-    return err;
+        return err < 0 ? err : -ENOMEM;
+    }
+    *ret_frame = frame;
+    return 0;
 }
 
 /* The newest version that the owner, the protocol and the broker share. */
