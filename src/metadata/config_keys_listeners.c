@@ -131,6 +131,21 @@ static void check_listener(struct settings_job *job, const struct listener_setti
     }
 }
 
+/* Kafka's words, and what it should have been. */
+static void fail_to_parse(struct settings_job *job, enum broker_config_key key, struct str item)
+{
+    const char *name = broker_schema.keys[key].name;
+    const char *form = "NAME://HOST:PORT, a port being 0 to 65535";
+    bool local = memmem(item.data, (size_t)item.size, "://unix:", 8) != NULL;
+    if (local && key == BROKER_CONFIG_ADVERTISED_LISTENERS)
+        form = "NAME://HOST:PORT; a Unix-domain socket cannot be advertised";
+    else if (local)
+        form = "NAME://unix:/PATH or NAME://unix:./PATH, a path of at most 107 bytes";
+    config_messages_add(job->messages, CONFIG_ERROR, 0, str_of(name),
+                        "Unable to parse %.*s to a broker endpoint: an item of %s is %s.",
+                        (int)item.size, item.data, name, form);
+}
+
 /* 0, or -ENOMEM. */
 static int compute_listeners(struct settings_job *job)
 {
@@ -150,8 +165,7 @@ static int compute_listeners(struct settings_job *job)
     while (config_list_next(rest, &item, &rest)) {
         struct listener_setting *listener = &listeners[count];
         if (!parse_listener(item, listener)) {
-            settings_fail(job, LISTENERS, "Unable to parse %.*s to a broker endpoint",
-                          (int)item.size, item.data);
+            fail_to_parse(job, BROKER_CONFIG_LISTENERS, item);
             continue;
         }
         listener->name = upper_case(listener->name, job->arena);
@@ -159,8 +173,10 @@ static int compute_listeners(struct settings_job *job)
             return -ENOMEM;
         listener->controller = is_controller_name(job, listener->name);
         if (!find_protocol(job, listener->name, listener->controller, &listener->protocol)) {
-            settings_fail(job, LISTENERS, "No security protocol defined for listener %s",
-                          listener->name.data);
+            settings_fail(job, LISTENERS,
+                          "No security protocol defined for listener %s: "
+                          "listener.security.protocol.map needs an entry %s:PLAINTEXT.",
+                          listener->name.data, listener->name.data);
             continue;
         }
         listener->max_connections =
@@ -223,8 +239,7 @@ static int compute_advertised(struct settings_job *job)
     while (config_list_next(rest, &item, &rest)) {
         struct listener_setting parsed;
         if (!parse_listener(item, &parsed) || parsed.unix_path.data) {
-            settings_fail(job, ADVERTISED_LISTENERS, "Unable to parse %.*s to a broker endpoint",
-                          (int)item.size, item.data);
+            fail_to_parse(job, BROKER_CONFIG_ADVERTISED_LISTENERS, item);
             continue;
         }
         const struct listener_setting *listener = broker_listener(settings, parsed.name);

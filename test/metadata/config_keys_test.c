@@ -369,7 +369,10 @@ static void bad_listeners_are_errors(void **state)
         const char *listeners;
         const char *part;
     } cases[] = {
-        {"PLAINTEXT://:x", "Unable to parse PLAINTEXT://:x to a broker endpoint"},
+        {"PLAINTEXT://:x",
+         "Unable to parse PLAINTEXT://:x to a broker endpoint: an item of listeners is "
+         "NAME://HOST:PORT"},
+        {"PLAINTEXT://unix:j.sock", "NAME://unix:./PATH"},
         {"PLAINTEXT:9092", "Unable to parse"},
         {"PLAINTEXT://localhost", "Unable to parse"},
         {"PLAINTEXT://:65536", "Unable to parse"},
@@ -414,7 +417,9 @@ static void bad_advertised_listeners_are_errors(void **state)
     assert_refused(NODE "advertised.listeners=PLAINTEXT://0.0.0.0:9092\n", "nonroutable");
     assert_refused(NODE "advertised.listeners=FOO://h:9092\n", "FOO");
     assert_refused(NODE "advertised.listeners=PLAINTEXT://h:1,plaintext://g:1\n", "twice");
-    assert_refused(NODE "advertised.listeners=PLAINTEXT://unix:/a\n", "Unable to parse");
+    assert_refused(NODE "advertised.listeners=PLAINTEXT://unix:/a\n",
+                   "an item of advertised.listeners is NAME://HOST:PORT; a Unix-domain socket "
+                   "cannot be advertised");
     assert_refused(NODE "advertised.listeners=x\n", "Unable to parse");
 }
 
