@@ -40,6 +40,7 @@ SERVER = "src/server/*.c"
 SUITES = [
     Suite("lint", "format, includes by rank, system calls, READMEs", "lint"),
     Suite("door", "./dev and the README say the same", "lint"),
+    Suite("program", "the program as a process: arguments, signals, limits, descriptors", "build"),
     Suite("harness", "the tests' own machinery", "lint"),
     Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "os/linux_env.h"
 
 static const struct {
     const char *name;
@@ -23,6 +24,7 @@ static void print_usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+    linux_standard_files();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
         return EXIT_OK;

@@ -8,11 +8,14 @@
 
 #include "base/errors.h"
 #include "cli/command.h"
+#include "cli/config_file.h"
+#include "cli/status.h"
 #include "os/linux_env.h"
 #include "server/broker.h"
-#include "cli/status.h"
 
-#define CONFIG_FILE_MAX_BYTES (1024 * 1024)
+/* Signals to stop that come so soon after the first mean the same: a supervisor may signal the
+ * process and then its group, and so may a terminal. */
+#define STOP_AGAIN_NS 1000000000ll
 
 static const char usage[] =
     "usage: jackdaw server [--config FILE] [--status] [KEY=VALUE…]\n"
@@ -20,12 +23,13 @@ static const char usage[] =
     "Runs one node, broker and controller in one process, until SIGTERM or SIGINT.\n"
     "Prints `ready HOST:PORT` on a line of its own once it serves.\n"
     "\n"
-    "  --config FILE  Kafka's server.properties; without it node 1 serves 127.0.0.1:9092\n"
-    "                 with its data in ./data\n"
-    "  --status       a live line: messages and bytes per second, connections, partitions\n"
-    "  KEY=VALUE      a configuration key; wins over the file\n"
+    "  -c, --config FILE  Kafka's server.properties; without it node 1 serves 127.0.0.1:9092\n"
+    "                     with its data in ./data\n"
+    "  --status           a live line: messages and bytes per second, connections, partitions\n"
+    "  KEY=VALUE          a configuration key; wins over the file\n"
     "\n"
-    "SIGTERM and SIGINT stop in order, a second one at once; SIGHUP opens the log file anew.\n";
+    "SIGTERM and SIGINT stop in order, again after a second at once; SIGHUP opens the log file\n"
+    "anew.\n";
 
 /* What the main thread and the node tell each other. */
 struct server {
@@ -43,22 +47,34 @@ struct arguments {
     bool status;
 };
 
+static int wrong(const char *argument, const char *why)
+{
+    fprintf(stderr, "jackdaw server: %s: %s\n\n%s", argument, why, usage);
+    return 1 + EXIT_USAGE;
+}
+
 /* 0, or the exit code plus one. */
 static int arguments_parse(int argc, char **argv, struct arguments *ret)
 {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+        const char *argument = argv[i];
+        if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
             fputs(usage, stdout);
             return 1 + EXIT_OK;
-        } else if (strcmp(argv[i], "--status") == 0) {
+        } else if (strcmp(argument, "--status") == 0) {
             ret->status = true;
-        } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
+        } else if (strcmp(argument, "--config") == 0 || strcmp(argument, "-c") == 0) {
+            if (i + 1 == argc)
+                return wrong(argument, "which file?");
             ret->config_path = argv[++i];
-        } else if (argv[i][0] != '-' && strchr(argv[i], '=')) {
-            ret->overrides[ret->override_count++] = argv[i];
+        } else if (strncmp(argument, "--config=", 9) == 0) {
+            ret->config_path = argument + 9;
+        } else if (argument[0] == '-') {
+            return wrong(argument, "no such option");
+        } else if (!strchr(argument, '=')) {
+            return wrong(argument, "not of the form KEY=VALUE; a file is given by --config FILE");
         } else {
-            fprintf(stderr, "jackdaw server: what is '%s'?\n\n%s", argv[i], usage);
-            return 1 + EXIT_USAGE;
+            ret->overrides[ret->override_count++] = argument;
         }
     }
     return 0;
@@ -73,31 +89,6 @@ static void say_write(void *context, enum say_level level, const char *line, siz
 static int64_t say_wall_ms(void *context)
 {
     return env_wall_ms(context);
-}
-
-static int config_read(const struct arguments *arguments, struct broker_config **ret_config,
-                       struct config_messages *messages)
-{
-    struct bytes text = {NULL, 0};
-    char *data = NULL;
-    if (arguments->config_path) {
-        struct env *env = linux_env_create(NULL);
-        size_t size = 0;
-        int err = env ? env_load(env, arguments->config_path, CONFIG_FILE_MAX_BYTES, &data, &size)
-                      : -ENOMEM;
-        if (env)
-            linux_env_destroy(env);
-        if (err < 0) {
-            fprintf(stderr, "jackdaw server: cannot read %s: %s\n", arguments->config_path,
-                    result_text(err));
-            return err;
-        }
-        text = (struct bytes){(uint8_t *)data, (int32_t)size};
-    }
-    int err = broker_config_load(text, arguments->overrides, arguments->override_count, messages,
-                                 ret_config);
-    free(data);
-    return err;
 }
 
 static void messages_say(const struct say *say, const struct config_messages *messages)
@@ -147,7 +138,7 @@ static bool is_stopped(struct server *server)
 static void server_wait(struct server *server, const struct say *say, bool status)
 {
     struct status_line line;
-    bool stopping = false;
+    int64_t stop_ns = 0; /* when it was told to stop, 0: not yet */
     status_init(&line, server->broker);
     while (!is_stopped(server)) {
         int signal = linux_signals_wait_for(status ? 1000 : -1);
@@ -155,14 +146,15 @@ static void server_wait(struct server *server, const struct say *say, bool statu
             int err = linux_env_reopen_log(server->env);
             if (err < 0)
                 say_warn(say, "cannot open the log file anew", kv_text("error", result_text(err)));
-        } else if (signal == LINUX_SIGNAL_STOP && stopping) {
-            say_warn(say, "stopping at once");
-            linux_exit_now(EXIT_FAILED);
-        } else if (signal == LINUX_SIGNAL_STOP) {
-            stopping = true;
+        } else if (signal == LINUX_SIGNAL_STOP && stop_ns == 0) {
+            stop_ns = env_now_ns(server->env);
             say_info(say, "stopping");
             broker_stop(server->broker);
-        } else if (status && !stopping) {
+        } else if (signal == LINUX_SIGNAL_STOP &&
+                   env_now_ns(server->env) - stop_ns >= STOP_AGAIN_NS) {
+            say_warn(say, "stopping at once");
+            linux_exit_now(EXIT_FAILED);
+        } else if (status && stop_ns == 0) {
             status_print(&line, stdout);
         }
     }
@@ -181,7 +173,12 @@ static int server_run(struct server *server, struct broker_config *config,
     linux_signals_block();
     server->env = linux_env_create(&options);
     if (!server->env) {
-        fprintf(stderr, "jackdaw server: %s\n", strerror(errno));
+        const char *why = strerror(errno);
+        if (settings->log_file.data)
+            fprintf(stderr, "jackdaw server: cannot open jackdaw.log.file=%s: %s\n",
+                    settings->log_file.data, why);
+        else
+            fprintf(stderr, "jackdaw server: %s\n", why);
         broker_config_destroy(config);
         return EXIT_FAILED;
     }
@@ -204,6 +201,8 @@ static int server_run(struct server *server, struct broker_config *config,
     err = broker_start(server->broker);
     if (err == 0)
         server_wait(server, &say, status);
+    else
+        say_error(&say, "cannot start", kv_text("error", result_text(err)));
     broker_destroy(server->broker);
     say_info(&say, "stopped", kv_text("result", err || server->result ? "failed" : "clean"));
     linux_env_destroy(server->env);
@@ -223,13 +222,12 @@ int server_main(int argc, char **argv)
     }
     struct config_messages messages = {0};
     struct broker_config *config = NULL;
-    int err = config_read(&arguments, &config, &messages);
+    code = config_file_load("server", arguments.config_path, arguments.overrides,
+                            arguments.override_count, &messages, &config);
     free(arguments.overrides);
-    if (err != 0) {
-        for (int32_t i = 0; i < messages.count; i++)
-            fprintf(stderr, "jackdaw server: %s\n", messages.items[i].text);
+    if (code != 0) {
         config_messages_close(&messages);
-        return EXIT_USAGE;
+        return code;
     }
     /* Freed frames go back to the system early: an idle broker is to be small. */
     mallopt(M_ARENA_MAX, 2);

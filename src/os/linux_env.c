@@ -265,6 +265,43 @@ int linux_env_reopen_log(struct env *env)
     return err;
 }
 
+void linux_standard_files(void)
+{
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+        if (fcntl(file, F_GETFD) < 0)
+            /* The lowest free number is this one. */
+            must(open("/dev/null", O_RDWR) == file);
+}
+
+int linux_load(const char *path, size_t max_bytes, char **ret_data, size_t *ret_size)
+{
+    int err = -ENOMEM;
+    size_t size = 0;
+    int file = linux_retry(open(path, O_RDONLY | O_CLOEXEC));
+    if (file < 0)
+        return -errno;
+    char *data = malloc(max_bytes + 1); /* and one, to notice that there is more, or for a NUL */
+    while (data) {
+        ssize_t n = linux_retry(read(file, data + size, max_bytes + 1 - size));
+        err = n < 0 ? -errno : 0;
+        if (n <= 0)
+            break;
+        size += (size_t)n;
+        err = -EFBIG;
+        if (size > max_bytes)
+            break;
+    }
+    close(file);
+    if (err < 0) {
+        free(data);
+        return err;
+    }
+    data[size] = '\0';
+    *ret_data = data;
+    *ret_size = size;
+    return 0;
+}
+
 int linux_raise_open_files(int64_t *ret_limit)
 {
     struct rlimit limit;
@@ -293,6 +330,8 @@ void linux_signals_block(void)
     sigset_t set;
     stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 int linux_signals_wait_for(int timeout_ms)
