@@ -7,12 +7,11 @@
 
 #include "base/errors.h"
 #include "cli/command.h"
+#include "cli/config_file.h"
 #include "controller/format.h"
 #include "os/linux_env.h"
 #include "quorum/quorum_state.h"
 #include "quorum/snapshot.h"
-
-#define CONFIG_FILE_MAX_BYTES (1024 * 1024)
 
 static const char usage[] =
     "usage: jackdaw storage format [options] [KEY=VALUE…]\n"
@@ -121,31 +120,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
     return 0;
 }
 
-static int load_config(struct env *env, const struct arguments *arguments,
-                       struct broker_config **ret_config)
-{
-    struct config_messages messages = {.count = 0};
-    char *text = NULL;
-    size_t size = 0;
-    int err = 0;
-    if (arguments->config_path)
-        err = env_load(env, arguments->config_path, CONFIG_FILE_MAX_BYTES, &text, &size);
-    if (err) {
-        fprintf(stderr, "jackdaw storage: cannot read %s: %s\n", arguments->config_path,
-                result_text(err));
-        return err;
-    }
-    err =
-        broker_config_load((struct bytes){(const uint8_t *)text, (int32_t)size},
-                           arguments->overrides, arguments->override_count, &messages, ret_config);
-    for (int32_t i = 0; i < messages.count; i++)
-        if (messages.items[i].level == CONFIG_ERROR)
-            fprintf(stderr, "jackdaw storage: %s\n", messages.items[i].text);
-    config_messages_close(&messages);
-    free(text);
-    return err;
-}
-
 /* format */
 
 static void told(void *context, const char *dir, int outcome)
@@ -188,7 +162,7 @@ static void known_cluster_id(struct env *env, const struct broker_settings *sett
                              char ret_id[CLUSTER_ID_SIZE])
 {
     ret_id[0] = '\0';
-    for (int32_t i = 0; i < settings->log_dir_count; i++) {
+    for (int32_t i = 0; i < settings->all_dir_count; i++) {
         struct meta_properties meta;
         enum format_state state;
         if (format_look(env, settings, i, &state, &meta) == 0 &&
@@ -332,7 +306,7 @@ static int print_dir(struct env *env, const struct broker_settings *settings, in
 static int run_info(struct env *env, const struct broker_config *config)
 {
     int code = EXIT_OK;
-    for (int32_t i = 0; i < config->settings.log_dir_count; i++)
+    for (int32_t i = 0; i < config->settings.all_dir_count; i++)
         if (print_dir(env, &config->settings, i))
             code = EXIT_FAILED;
     return code;
@@ -341,6 +315,7 @@ static int run_info(struct env *env, const struct broker_config *config)
 int storage_main(int argc, char **argv)
 {
     struct arguments arguments = {.overrides = NULL};
+    struct config_messages messages = {.count = 0};
     struct broker_config *config = NULL;
     struct env *env = NULL;
     arguments.overrides = calloc((size_t)argc, sizeof arguments.overrides[0]);
@@ -350,10 +325,14 @@ int storage_main(int argc, char **argv)
         env = linux_env_create(&options);
         code = env ? 0 : 1 + EXIT_FAILED;
     }
-    if (code == 0 && load_config(env, &arguments, &config))
-        code = 1 + EXIT_USAGE;
+    if (code == 0) {
+        int refused = config_file_load("storage", arguments.config_path, arguments.overrides,
+                                       arguments.override_count, &messages, &config);
+        code = refused ? 1 + refused : 0;
+    }
     if (code == 0)
         code = 1 + (arguments.info ? run_info(env, config) : run_format(env, &arguments, config));
+    config_messages_close(&messages);
     broker_config_destroy(config);
     if (env)
         linux_env_destroy(env);

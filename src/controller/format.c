@@ -170,7 +170,7 @@ int format_is_fresh(struct env *env, const struct broker_settings *settings, boo
 {
     bool fresh = true;
     ret_cluster_id[0] = '\0';
-    for (int32_t i = 0; i < settings->log_dir_count && fresh; i++) {
+    for (int32_t i = 0; i < settings->all_dir_count && fresh; i++) {
         const char *dir = settings->log_dirs[i].data;
         struct meta_properties meta;
         enum format_state state;
@@ -259,7 +259,7 @@ static int look_at_all(const struct format_params *params, enum format_state *st
                        struct meta_properties *metas, const char **ret_problem)
 {
     const struct broker_settings *settings = params->settings;
-    for (int32_t i = 0; i < settings->log_dir_count; i++) {
+    for (int32_t i = 0; i < settings->all_dir_count; i++) {
         *ret_problem = settings->log_dirs[i].data;
         int err = format_look(params->env, settings, i, &states[i], &metas[i]);
         if (err)
@@ -332,14 +332,14 @@ int format_storage(const struct format_params *params,
     int err = format_levels(params, levels, &level_count, &kraft_version, ret_problem);
     if (err)
         return err;
-    size_t count = (size_t)settings->log_dir_count;
+    size_t count = (size_t)settings->all_dir_count;
     enum format_state *states = calloc(count, sizeof states[0]);
     struct meta_properties *metas = calloc(count, sizeof metas[0]);
     *ret_problem = "memory";
     err = states && metas ? look_at_all(params, states, metas, ret_problem) : -ENOMEM;
     /* The metadata directory comes last: it is what makes the node start. */
     for (int last = 0; last < 2 && !err; last++) {
-        for (int32_t i = 0; i < settings->log_dir_count && !err; i++) {
+        for (int32_t i = 0; i < settings->all_dir_count && !err; i++) {
             if (is_metadata_dir(settings, i) != (last == 1))
                 continue;
             bool formats = states[i] != FORMAT_DONE;

@@ -21,7 +21,7 @@ struct feature_choice {
 struct format_params {
     struct env *env;
     const struct broker_settings
-        *settings; /* log_dirs, metadata_log_dir, node_id, roles, listeners */
+        *settings; /* log_dirs, all_dir_count, metadata_log_dir, node_id, roles, listeners */
     const char *cluster_id;
     int16_t metadata_version;             /* METADATA_VERSION_LATEST */
     const struct feature_choice *choices; /* levels other than the defaults */
@@ -45,8 +45,8 @@ enum format_state {
     FORMAT_MALFORMED, /* meta.properties cannot be read */
 };
 
-/* Look at the index-th of settings->log_dirs. ret_meta is set when there is one. 0 or -errno.
- * BLOCKING. */
+/* Look at the index-th of all_dir_count settings->log_dirs. ret_meta is set when there is one. 0 or
+ * -errno. BLOCKING. */
 int format_look(struct env *env, const struct broker_settings *settings, int32_t index,
                 enum format_state *ret_state, struct meta_properties *ret_meta);
 

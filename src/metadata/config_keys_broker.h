@@ -72,6 +72,7 @@ struct broker_settings {
     const struct str *log_dirs;
     int32_t log_dir_count;
     struct str metadata_log_dir; /* the first of log_dirs if not set */
+    int32_t all_dir_count;       /* of log_dirs, and metadata_log_dir behind them if it is apart */
 
     /* sockets and connections */
     int32_t socket_send_buffer_bytes;    /* -1: the system's */

@@ -95,7 +95,7 @@ static int compute_log_dirs(struct settings_job *job)
     struct broker_settings *settings = job->settings;
     bool plural = !config_is_null(&job->config->values, BROKER_CONFIG_LOG_DIRS);
     struct str rest = get_text(job, plural ? BROKER_CONFIG_LOG_DIRS : BROKER_CONFIG_LOG_DIR);
-    struct str *dirs = arena_array(job->arena, (size_t)config_list_count(rest), sizeof *dirs);
+    struct str *dirs = arena_array(job->arena, (size_t)config_list_count(rest) + 1, sizeof *dirs);
     struct str item;
     int32_t count = 0;
     if (!dirs)
@@ -111,6 +111,12 @@ static int compute_log_dirs(struct settings_job *job)
     settings->metadata_log_dir = get_text(job, BROKER_CONFIG_METADATA_LOG_DIR);
     if (!settings->metadata_log_dir.data)
         settings->metadata_log_dir = dirs[0];
+    bool apart = true;
+    for (int32_t i = 0; i < count; i++)
+        apart &= !str_equal(dirs[i], settings->metadata_log_dir);
+    if (apart)
+        dirs[count++] = settings->metadata_log_dir;
+    settings->all_dir_count = count;
     return 0;
 }
 

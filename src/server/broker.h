@@ -56,6 +56,7 @@ struct broker {
     bool partitions_up;
     struct partition_dir *dirs; /* until the partition set takes them over */
     int32_t dir_count;
+    struct log_dir metadata_dir; /* held while the node lives, if it is none of log.dirs */
     struct image_publisher publisher;
     struct image_subscriber follower;
     struct coordinators coordinators;

@@ -12,7 +12,9 @@ static const char *open_problem(int err)
 {
     switch (err) {
     case -ENOENT:
-        return "it has no meta.properties";
+        return "it has no meta.properties, but other directories of this node have one or hold "
+               "something; `jackdaw storage format --ignore-formatted` formats those that are "
+               "empty";
     case -EWOULDBLOCK:
         return "another process uses it";
     case -EBADMSG:
@@ -22,28 +24,29 @@ static const char *open_problem(int err)
     }
 }
 
-/* The first directory that is there; NULL before one was opened. */
+/* The first directory that is there; NULL before one was opened. The metadata's own is the last
+ * resort: its log directories may all be offline. */
 static const struct log_dir *directory_first(const struct broker *broker)
 {
     for (int32_t i = 0; i < broker->dir_count; i++)
         if (!atomic_load(&broker->dirs[i].offline))
             return &broker->dirs[i].dir;
-    return NULL;
+    return broker->metadata_dir.path ? &broker->metadata_dir : NULL;
 }
 
-static int directory_check(struct broker *broker, const struct partition_dir *dir)
+static int directory_check(struct broker *broker, const struct log_dir *dir)
 {
-    const struct meta_properties *meta = &dir->dir.meta;
+    const struct meta_properties *meta = &dir->meta;
     const struct meta_properties *first = &directory_first(broker)->meta;
     if (meta->node_id != broker->static_config->settings.node_id) {
-        say_error(&broker->say, "log directory belongs to another node",
-                  kv_text("dir", dir->dir.path), kv_int("its_node_id", meta->node_id),
+        say_error(&broker->say, "log directory belongs to another node", kv_text("dir", dir->path),
+                  kv_int("its_node_id", meta->node_id),
                   kv_int("node_id", broker->static_config->settings.node_id));
         return -EINVAL;
     }
     if (strcmp(meta->cluster_id, first->cluster_id) != 0) {
         say_error(&broker->say, "log directories belong to different clusters",
-                  kv_text("dir", dir->dir.path), kv_text("cluster_id", meta->cluster_id),
+                  kv_text("dir", dir->path), kv_text("cluster_id", meta->cluster_id),
                   kv_text("first", first->cluster_id));
         return -EINVAL;
     }
@@ -72,17 +75,35 @@ static bool is_device_fault(int err)
            err != -ENOMEM && err != -EMFILE && err != -ENFILE;
 }
 
+/* Lock it. On failure nothing is held. */
+static int directory_lock(struct broker *broker, const char *path, struct log_dir *ret_dir)
+{
+    int err = log_dir_open(broker->env, path, ret_dir);
+    if (err < 0)
+        say_error(&broker->say, "cannot use log directory", kv_text("dir", path),
+                  kv_text("reason", open_problem(err)));
+    return err;
+}
+
+/* The metadata's directory where it is none of log.dirs: no partition lives there. */
+static int metadata_directory_open(struct broker *broker, const char *path)
+{
+    int err = directory_lock(broker, path, &broker->metadata_dir);
+    if (err == 0)
+        err = directory_check(broker, &broker->metadata_dir);
+    if (err == 0)
+        broker->directory_id = broker->metadata_dir.meta.directory_id;
+    return err;
+}
+
 static int directory_open(struct broker *broker, const char *path)
 {
     struct partition_dir *dir = &broker->dirs[broker->dir_count];
-    int err = log_dir_open(broker->env, path, &dir->dir);
-    if (err < 0) {
-        say_error(&broker->say, "cannot use log directory", kv_text("dir", path),
-                  kv_text("reason", open_problem(err)));
+    int err = directory_lock(broker, path, &dir->dir);
+    if (err < 0)
         return err;
-    }
     broker->dir_count++;
-    err = directory_check(broker, dir);
+    err = directory_check(broker, &dir->dir);
     if (err < 0)
         return err;
     err = log_dir_unmark_clean(&dir->dir);
@@ -119,6 +140,10 @@ int directories_open(struct broker *broker)
     broker->dirs = calloc((size_t)settings->log_dir_count, sizeof *broker->dirs);
     if (!broker->dirs)
         return -ENOMEM;
+    if (settings->all_dir_count > settings->log_dir_count)
+        err = metadata_directory_open(broker, settings->metadata_log_dir.data);
+    if (err < 0)
+        return err;
     for (int32_t i = 0; i < settings->log_dir_count; i++) {
         const char *path = settings->log_dirs[i].data;
         bool metadata = str_equal(settings->log_dirs[i], settings->metadata_log_dir);
@@ -140,6 +165,7 @@ int directories_open(struct broker *broker)
 
 void directories_close(struct broker *broker)
 {
+    log_dir_close(&broker->metadata_dir);
     if (!broker->dirs)
         return;
     for (int32_t i = 0; i < broker->dir_count; i++)

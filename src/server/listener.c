@@ -265,7 +265,8 @@ static int listener_open(struct broker *broker, const struct listener_setting *s
     if (sock < 0) {
         say_error(&broker->say, "cannot listen", kv_str("listener", setting->name),
                   kv_str("host", setting->unix_path.data ? setting->unix_path : setting->host),
-                  kv_int("port", setting->port), kv_text("error", result_text(sock)));
+                  kv_int("port", setting->port),
+                  kv_text("error", count == -ENOENT ? "no such host" : result_text(sock)));
         return sock;
     }
     *listener = (struct broker_listener){.broker = broker, .setting = setting};

@@ -116,6 +116,34 @@ static void what_is_formatted_or_foreign_is_refused(void **state)
     sim_destroy(world.sim);
 }
 
+static void the_metadata_may_live_in_a_directory_of_its_own(void **state)
+{
+    (void)state;
+    struct test_world world = bare_world();
+    struct env *env = sim_env(world.node);
+    struct env_stat stat;
+    struct attempt attempt = attempt_of("log.dirs=/one,/two");
+    attempt.overrides[attempt.override_count++] = "metadata.log.dir=/meta";
+    world_live(&world, look, &attempt);
+    assert_true(attempt.fresh);
+    world_live(&world, format, &attempt);
+    assert_int_equal(attempt.result, 0);
+    assert_int_equal(attempt.told[0], 3);
+    assert_int_equal(env_stat(env, "/meta/__cluster_metadata-0", &stat), 0);
+    assert_int_equal(env_stat(env, "/meta/meta.properties", &stat), 0);
+    assert_int_equal(env_stat(env, "/one/__cluster_metadata-0", &stat), -ENOENT);
+    world_live(&world, look, &attempt);
+    assert_false(attempt.fresh);
+    /* One of log.dirs named again is the same directory. */
+    attempt = attempt_of("log.dirs=/three,/four");
+    attempt.overrides[attempt.override_count++] = "metadata.log.dir=/four";
+    world_live(&world, format, &attempt);
+    assert_int_equal(attempt.result, 0);
+    assert_int_equal(attempt.told[0], 2);
+    assert_int_equal(env_stat(env, "/four/__cluster_metadata-0", &stat), 0);
+    sim_destroy(world.sim);
+}
+
 static void levels_must_fit_together(void **state)
 {
     (void)state;
@@ -194,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_formatted_or_foreign_is_refused),
+        cmocka_unit_test(the_metadata_may_live_in_a_directory_of_its_own),
         cmocka_unit_test(levels_must_fit_together),
         cmocka_unit_test(a_crash_while_formatting_is_finished_by_the_next),
     };
