@@ -169,6 +169,8 @@ static bool load_turn(void *context)
         return true;
     int err = set_partition_open(item->partition, &item->found);
     item->err = err == 0 ? 0 : set_dir_fault(item->partition->set, dir, err);
+    if (item->err < 0) /* the node cannot start: thousands of lines of the same are no help */
+        atomic_store(&work->next, work->count);
     return true;
 }
 

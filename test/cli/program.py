@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -188,6 +189,33 @@ def one_directory_has_one_process(folder):
         status, _, errors = run(folder, "server", ANY_PORT)
         expect(status == 1 and "another process uses it" in errors, f"{status} {errors}")
         expect(stop(process) == 0, "the first one did not end well")
+
+
+def make_topic(process, name):
+    """By a Metadata request of version 4, which makes what is not there."""
+    body = struct.pack(">hhihih", 3, 4, 1, -1, 1, len(name)) + name.encode() + b"\1"
+    host, port = process.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), PATIENCE_S) as peer:
+        peer.sendall(struct.pack(">i", len(body)) + body)
+        expect(len(peer.recv(4)) == 4, "no answer")
+
+
+@test
+def open_files_that_run_out_at_the_start_are_told_once(folder):
+    with serving(folder, ANY_PORT, "num.partitions=300") as process:
+        make_topic(process, "topic")
+        expect(stop(process) == 0, "it did not end well")
+    for partition in range(300):
+        (folder / f"data/topic-{partition}").mkdir(exist_ok=True)
+        (folder / f"data/topic-{partition}/00000000000000000000.log").touch()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    status, _, errors = run(folder, "server", ANY_PORT, preexec_fn=limit)
+    told = errors.count("Too many open files")
+    # Two threads open logs, and each may find out by itself.
+    expect(status == 1 and 1 <= told <= 4, f"{status}, told {told} times")
 
 
 @test
