@@ -123,11 +123,9 @@ int file_replace_unsynced(struct env *env, const char *path, const void *data, s
     int close_err = env_close(env, file);
     if (err == 0)
         err = close_err;
-    if (err == 0)
-        err = env_rename(env, temporary, path);
-    if (err < 0)
-        (void)env_unlink(env, temporary);
-    return err;
+    /* On failure the temporary file stays for the next attempt, or for the next start to remove:
+     * removing it might block, and a loop may be here. */
+    return err == 0 ? env_rename(env, temporary, path) : err;
 }
 
 /* "KEY: VALUE"; the value, or an empty one when the key is another. */

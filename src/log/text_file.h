@@ -29,7 +29,7 @@ void write_format(struct writer *writer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* As env_replace but left to the page cache: after a crash of the system the file may be the old
- * one, the new one or cut. For files that recovery can rebuild. */
+ * one, the new one or cut. For files that recovery can rebuild. Failing it leaves PATH.tmp. */
 int file_replace_unsynced(struct env *env, const char *path, const void *data, size_t size);
 
 /* The topic id in DIR/partition.metadata: 0; -ENOENT; -EBADMSG. The write is unsynced. */

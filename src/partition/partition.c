@@ -12,7 +12,7 @@
 
 /* How long a directory counts as slow after a slow write. */
 #define DIR_SLOW_NS INT64_C(1000000000)
-#define DAMAGE_SAY_NS INT64_C(60000000000)
+#define SAY_AGAIN_NS INT64_C(60000000000)
 
 static void position_publish(struct published_position *at, struct log_position value)
 {
@@ -276,6 +276,15 @@ bool partition_is_slow(const struct partition *partition)
     return until_ns > 0 && env_now_ns(partition->set->env) < until_ns;
 }
 
+/* Clients try again at once: one line a minute says it all. */
+static bool say_due(struct env *env, _Atomic int64_t *said_ns)
+{
+    int64_t now_ns = env_now_ns(env);
+    int64_t before_ns = atomic_load(said_ns);
+    return (before_ns == 0 || now_ns - before_ns >= SAY_AGAIN_NS) &&
+           atomic_compare_exchange_strong(said_ns, &before_ns, now_ns);
+}
+
 /* log_append, on the clock. */
 static int append_timed(struct partition *partition, struct validated *records,
                         const struct log_append_params *params,
@@ -305,6 +314,10 @@ static int append_as(struct partition *partition, struct validated *records, int
          */
         if (!log_error_passes(err))
             partition_dir_fail(partition->set, partition->dir, err, "append");
+        else if (say_due(partition->set->env, &partition->dir->refused_said_ns))
+            say_warn(partition->set->say, "cannot append: clients are told to try again",
+                     kv_text("dir", partition->dir->dir.path), kv_str("log", partition->name),
+                     kv_text("error", result_text(err)));
         return KAFKA_KAFKA_STORAGE_ERROR;
     }
     if (err != 0)
@@ -320,15 +333,6 @@ static int append_as(struct partition *partition, struct validated *records, int
     return 0;
 }
 
-/* Clients try again at once: one line a minute says it all. */
-static bool damage_due(struct partition *partition)
-{
-    int64_t now_ns = env_now_ns(partition->set->env);
-    int64_t said_ns = atomic_load(&partition->damage_said_ns);
-    return (said_ns == 0 || now_ns - said_ns >= DAMAGE_SAY_NS) &&
-           atomic_compare_exchange_strong(&partition->damage_said_ns, &said_ns, now_ns);
-}
-
 int partition_read_failed(struct partition *partition, int64_t offset, int err)
 {
     struct partition_set *set = partition->set;
@@ -338,7 +342,7 @@ int partition_read_failed(struct partition *partition, int64_t offset, int err)
     if (err >= 0 || log_error_passes(err))
         return err;
     if (gone || damaged) {
-        if (damage_due(partition))
+        if (say_due(set->env, &partition->damage_said_ns))
             say_error(set->say, "a log segment is damaged", kv_str("log", partition->name),
                       kv_text("dir", partition->dir->dir.path), kv_int("offset", offset),
                       kv_text("problem", gone ? "records are missing: the file was cut or removed"

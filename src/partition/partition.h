@@ -32,6 +32,8 @@ struct partition_dir {
     _Atomic bool dirty;   /* appended to since the checkpoints were written */
     /* Appends took longer than disk_slow_ms lately: until then they are the pool's. Monotonic. */
     _Atomic int64_t slow_until_ns;
+    _Atomic int64_t
+        refused_said_ns; /* monotonic: when a refused append was last logged; 0: never */
 };
 
 /* A log position that one writer publishes and any thread reads whole. */

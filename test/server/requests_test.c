@@ -366,6 +366,7 @@ static struct {
     bool syncs_closed, writes_closed, names_closed;
     _Atomic int syncing_names; /* of the folder samples-0 */
     _Atomic int64_t write_ns;  /* a write takes at least so long */
+    _Atomic int write_error;   /* what a write answers, if negative */
     int waiting;
 } gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -390,6 +391,9 @@ static ssize_t gated_write(struct env *env, int file, const struct iovec *parts,
                            int64_t offset)
 {
     gate_pass(&gate.writes_closed);
+    int error = atomic_load(&gate.write_error);
+    if (error < 0)
+        return error;
     int64_t until = env_now_ns(env) + atomic_load(&gate.write_ns);
     while (env_now_ns(env) < until)
         sched_yield();
@@ -512,6 +516,35 @@ static void a_topic_deleted_while_it_is_synced_takes_nothing_else_along(void **s
     arena_close(&arena);
 }
 
+static void a_full_disk_is_told_to_every_producer_and_once_to_the_operator(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "samples", 1);
+    struct fixture_batch batch = {
+        .count = 2, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    atomic_store(&gate.write_error, -ENOSPC);
+    for (int i = 0; i < 3; i++) {
+        struct produce_response response;
+        peer_call(peer, &arena, API_PRODUCE, 9,
+                  produce_of(&arena, "samples", 0, -1, fixture_batch_make(&arena, &batch)),
+                  &response);
+        assert_int_equal(response.responses.items[0].partition_responses.items[0].error_code,
+                         KAFKA_KAFKA_STORAGE_ERROR);
+    }
+    atomic_store(&gate.write_error, 0);
+    assert_int_equal(peer_produce(peer, "samples", 0, 2), 0);
+    pthread_mutex_lock(&fixture->lock);
+    const char *first = strstr(fixture->log, "cannot append");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "cannot append"));
+    pthread_mutex_unlock(&fixture->lock);
+    peer_close(peer);
+    arena_close(&arena);
+}
+
 static void a_slow_disk_does_not_hold_up_the_loop(void **state)
 {
     struct broker_fixture *fixture = *state;
@@ -612,6 +645,8 @@ int main(void)
                                         setup_gated, teardown),
         cmocka_unit_test_setup_teardown(a_topic_deleted_while_it_is_synced_takes_nothing_else_along,
                                         setup_gated, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_full_disk_is_told_to_every_producer_and_once_to_the_operator, setup_gated, teardown),
         cmocka_unit_test_setup_teardown(a_slow_disk_does_not_hold_up_the_loop, setup_gated,
                                         teardown),
         NODE_TEST(a_bad_checksum_is_refused_and_nothing_is_written),
