@@ -162,6 +162,18 @@ static void server_wait(struct server *server, const struct say *say, bool statu
         fputs("\n", stdout);
 }
 
+/* Files that are only kept open may have half of what there is: the rest is for connections and for
+ * files that are in use. */
+static void share_open_files(const struct say *say, struct broker_config *config, int64_t limit)
+{
+    struct broker_settings *settings = &config->settings;
+    if (settings->open_files_max <= limit / 2)
+        return;
+    settings->open_files_max = (int32_t)(limit / 2);
+    say_warn(say, "the limit of open files is low: fewer files of segments are kept open",
+             kv_int("limit", limit), kv_int("kept", settings->open_files_max));
+}
+
 static int server_run(struct server *server, struct broker_config *config,
                       const struct config_messages *messages, bool status)
 {
@@ -188,8 +200,10 @@ static int server_run(struct server *server, struct broker_config *config,
                       .context = server->env};
     messages_say(&say, messages);
     int64_t files;
-    if (linux_raise_open_files(&files) == 0)
+    if (linux_raise_open_files(&files) == 0) {
         say_info(&say, "open files", kv_int("limit", files));
+        share_open_files(&say, config, files);
+    }
     int err =
         broker_create(server->env, &say, config, on_ready, on_stopped, server, &server->broker);
     if (err < 0) {

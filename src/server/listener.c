@@ -9,6 +9,7 @@
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_RETRY_NS (100 * INT64_C(1000000))
+#define ACCEPT_SAY_NS INT64_C(10000000000) /* it is tried ten times a second */
 #define STALL_NS (60 * INT64_C(1000000000))
 #define RESOLVE_MAX 8
 
@@ -177,7 +178,12 @@ static bool accept_one(struct broker_listener *listener)
     if (sock == -EAGAIN)
         return false;
     if (sock == -EMFILE || sock == -ENFILE || sock == -ENOBUFS || sock == -ENOMEM) {
-        say_warn(&broker->say, "cannot accept a connection", kv_text("error", result_text(sock)));
+        if (listener->refusal_said_ns == 0 || now_ns - listener->refusal_said_ns >= ACCEPT_SAY_NS) {
+            listener->refusal_said_ns = now_ns;
+            say_warn(&broker->say, "cannot accept a connection",
+                     kv_str("listener", listener->setting->name),
+                     kv_text("error", result_text(sock)));
+        }
         look_away(listener, ACCEPT_RETRY_NS);
         return false;
     }

@@ -12,6 +12,7 @@ struct broker_listener {
     bool open;
     int32_t connections;     /* under the quota's lock */
     struct conn_rate rate;   /* home loop */
+    int64_t refusal_said_ns; /* home loop: when a failure to accept was last logged; 0: never */
     struct loop_timer retry; /* after descriptors ran out, or too many came in a second */
 };
 

@@ -200,22 +200,38 @@ def make_topic(process, name):
         expect(len(peer.recv(4)) == 4, "no answer")
 
 
-@test
-def open_files_that_run_out_at_the_start_are_told_once(folder):
-    with serving(folder, ANY_PORT, "num.partitions=300") as process:
+def logs_on_disk(folder, count):
+    """A node that was stopped, with a topic of so many partitions, each with a file."""
+    with serving(folder, ANY_PORT, f"num.partitions={count}") as process:
         make_topic(process, "topic")
         expect(stop(process) == 0, "it did not end well")
-    for partition in range(300):
+    for partition in range(count):
         (folder / f"data/topic-{partition}").mkdir(exist_ok=True)
         (folder / f"data/topic-{partition}/00000000000000000000.log").touch()
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 
-    status, _, errors = run(folder, "server", ANY_PORT, preexec_fn=limit)
+def file_limit(count):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+@test
+def a_low_limit_of_open_files_leaves_some_for_connections(folder):
+    logs_on_disk(folder, 300)
+    with serving(folder, ANY_PORT, preexec_fn=file_limit(100)) as process:
+        descriptors = len(os.listdir(f"/proc/{process.pid}/fd"))
+        expect(descriptors < 75, f"{descriptors} files are open")
+        make_topic(process, "other")
+        expect(stop(process) == 0, "it did not end well")
+    expect("kept=50" in (folder / "log").read_text(), "it was not said")
+
+
+@test
+def open_files_that_run_out_at_the_start_are_told_once(folder):
+    logs_on_disk(folder, 300)
+    status, _, errors = run(folder, "server", ANY_PORT, preexec_fn=file_limit(16))
     told = errors.count("Too many open files")
     # Two threads open logs, and each may find out by itself.
-    expect(status == 1 and 1 <= told <= 4, f"{status}, told {told} times")
+    expect(status == 1 and 1 <= told <= 4, f"{status}, told {told} times: {errors[-1000:]}")
 
 
 @test
