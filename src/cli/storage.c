@@ -186,6 +186,7 @@ static int run_format(struct env *env, const struct arguments *arguments,
 {
     char cluster_id[CLUSTER_ID_SIZE];
     const char *problem = "";
+    char text[FORMAT_TEXT_SIZE];
     struct uuid parsed;
     struct format_params params = {
         .env = env,
@@ -196,11 +197,14 @@ static int run_format(struct env *env, const struct arguments *arguments,
         .choice_count = arguments->choice_count,
         .static_voters = config->settings.quorum_voter_count > 0,
         .ignore_formatted = arguments->ignore_formatted,
+        .text = text,
     };
     if (arguments->release) {
         params.metadata_version = metadata_version_parse(str_of(arguments->release));
         if (params.metadata_version < 0) {
-            fprintf(stderr, "jackdaw storage: no metadata.version '%s'\n", arguments->release);
+            fprintf(stderr, "jackdaw storage: no metadata.version '%s': there are %s to %s\n",
+                    arguments->release, metadata_version_name(METADATA_VERSION_MIN),
+                    metadata_version_name(METADATA_VERSION_LATEST));
             return EXIT_USAGE;
         }
     }

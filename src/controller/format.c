@@ -33,6 +33,15 @@ static int16_t needed_metadata_version(const char *name, int16_t level)
     return METADATA_VERSION_MIN;
 }
 
+/* -EINVAL, and the feature with what is wrong about it as the problem. */
+static int refuse_feature(const struct format_params *params, struct str name, int16_t level,
+                          const char *why, const char **ret_problem)
+{
+    snprintf(params->text, FORMAT_TEXT_SIZE, "%.*s=%d: %s", name.size, name.data, level, why);
+    *ret_problem = params->text;
+    return -EINVAL;
+}
+
 static int choose(const struct format_params *params, const struct feature *feature,
                   int16_t *ret_level, const char **ret_problem)
 {
@@ -45,14 +54,12 @@ static int choose(const struct format_params *params, const struct feature *feat
         level = 0;
     if (choice) {
         level = choice->level;
-        if (level < 0 || level > feature->finalize_max) {
-            *ret_problem = "a feature level that this version does not serve";
-            return -EINVAL;
-        }
-        if (params->metadata_version < needed_metadata_version(feature->name, level)) {
-            *ret_problem = "a feature level that needs a newer metadata.version";
-            return -EINVAL;
-        }
+        if (level < 0 || level > feature->finalize_max)
+            return refuse_feature(params, choice->name, level, "this version does not serve it",
+                                  ret_problem);
+        if (params->metadata_version < needed_metadata_version(feature->name, level))
+            return refuse_feature(params, choice->name, level, "needs a newer metadata.version",
+                                  ret_problem);
     }
     if (is_kraft && level > 0 && params->static_voters) {
         *ret_problem = "kraft.version 1 and controller.quorum.voters contradict each other";
@@ -76,14 +83,13 @@ int format_levels(const struct format_params *params, struct feature_choice *ret
         return -EINVAL;
     }
     for (int32_t i = 0; i < params->choice_count; i++) {
-        if (!feature_find(params->choices[i].name)) {
-            *ret_problem = "an unknown feature";
-            return -EINVAL;
-        }
-        if (str_equal(params->choices[i].name, STR(FEATURE_METADATA_VERSION))) {
-            *ret_problem = "metadata.version among the features: it is chosen on its own";
-            return -EINVAL;
-        }
+        const struct feature_choice *choice = &params->choices[i];
+        if (!feature_find(choice->name))
+            return refuse_feature(params, choice->name, choice->level, "no such feature",
+                                  ret_problem);
+        if (str_equal(choice->name, STR(FEATURE_METADATA_VERSION)))
+            return refuse_feature(params, choice->name, choice->level,
+                                  "it is chosen on its own, by the release version", ret_problem);
     }
     for (int32_t i = 0; i < features_count; i++) {
         const struct feature *feature = &features[i];

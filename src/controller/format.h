@@ -11,6 +11,7 @@
 
 enum {
     FORMAT_LEVELS_MAX = 32,
+    FORMAT_TEXT_SIZE = 256,
 };
 
 struct feature_choice {
@@ -28,6 +29,7 @@ struct format_params {
     int32_t choice_count;
     bool static_voters;    /* kraft.version 0: the voters are those of the configuration */
     bool ignore_formatted; /* leave formatted directories of this node as they are */
+    char *text;            /* FORMAT_TEXT_SIZE bytes, for a problem that has to be composed */
 };
 
 /* The levels to write, in `ret_levels`: for each feature its choice, else the highest that Jackdaw

@@ -34,6 +34,7 @@ int format_directories(struct env *env, const struct say *say, const struct brok
 {
     struct format_hearer hearer = {say, cluster_id};
     const char *problem = "";
+    char text[FORMAT_TEXT_SIZE];
     const struct format_params params = {
         .env = env,
         .settings = &config->settings,
@@ -41,6 +42,7 @@ int format_directories(struct env *env, const struct say *say, const struct brok
         .metadata_version = METADATA_VERSION_LATEST,
         .static_voters = config->settings.quorum_voter_count > 0,
         .ignore_formatted = true, /* what an interrupted format has done stays */
+        .text = text,
     };
     int err = format_storage(&params, told, &hearer, &problem);
     if (err < 0)

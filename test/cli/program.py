@@ -168,6 +168,15 @@ def arguments_that_make_no_sense_are_explained(folder):
 
 
 @test
+def features_that_cannot_be_had_are_named(folder):
+    for arguments, wanted in ((["-f", "no.such=1"], "no.such=1: no such feature"),
+                              (["-f", "share.version=9"], "share.version=9: this version does not serve it"),
+                              (["-r", "2.8"], "'2.8': there are 3.3-IV3 to 4.4-IV2")):
+        status, _, errors = run(folder, "storage", "format", *arguments)
+        expect(status == 2 and wanted in errors, f"{arguments}: {status} {errors}")
+
+
+@test
 def a_log_file_that_cannot_be_opened_is_named(folder):
     status, _, errors = run(folder, "server", "jackdaw.log.file=no/such/folder", ANY_PORT)
     expect(status == 1 and "jackdaw.log.file=no/such/folder: No such file" in errors, f"{status} {errors}")

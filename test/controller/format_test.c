@@ -45,6 +45,7 @@ static void format(struct env *env, void *context)
     struct attempt *attempt = context;
     struct broker_config *config = load(attempt);
     const char *problem;
+    char text[FORMAT_TEXT_SIZE];
     const struct format_params params = {
         .env = env,
         .settings = &config->settings,
@@ -54,6 +55,7 @@ static void format(struct env *env, void *context)
         .choice_count = attempt->choice_count,
         .static_voters = config->settings.quorum_voter_count > 0,
         .ignore_formatted = attempt->ignore_formatted,
+        .text = text,
     };
     attempt->told[0] = attempt->told[1] = 0;
     attempt->result = format_storage(&params, count_told, attempt, &problem);
