@@ -198,6 +198,34 @@ static bool gather_changes(struct gathering *gathering, const struct image_delta
     return true;
 }
 
+/* What administrators did, for whoever asks the log one day what became of a topic. Values may be
+ * secrets and stay out of it. */
+static void say_changes(const struct say *say, const struct image_delta *delta)
+{
+    for (int32_t i = 0; i < delta->topic_count; i++) {
+        const struct topic_change *change = &delta->topics[i];
+        int32_t added = 0;
+        for (int32_t p = 0; p < change->partition_count; p++)
+            added += !change->partitions[p].before;
+        if (!change->after)
+            say_info(say, "topic deleted", kv_str("topic", change->before->name),
+                     kv_id("id", change->before->id));
+        else if (!change->before)
+            say_info(say, "topic created", kv_str("topic", change->after->name),
+                     kv_id("id", change->after->id), kv_int("partitions", added));
+        else if (added > 0)
+            say_info(say, "partitions added", kv_str("topic", change->after->name),
+                     kv_int("partitions", added));
+    }
+    for (int32_t i = 0; i < delta->config_count; i++) {
+        const struct config_change *change = &delta->configs[i];
+        bool topic = change->type == CONFIG_RESOURCE_TOPIC;
+        if (topic || change->type == CONFIG_RESOURCE_BROKER)
+            say_info(say, "configuration changed", kv_text("of", topic ? "topic" : "broker"),
+                     kv_str("name", change->name.size ? change->name : STR("all")));
+    }
+}
+
 static void image_changed(struct image_subscriber *subscriber, const struct image_delta *delta)
 {
     struct broker *broker = container_of(subscriber, struct broker, follower);
@@ -205,6 +233,7 @@ static void image_changed(struct image_subscriber *subscriber, const struct imag
     arena_init(&arena, 0);
     struct gathering gathering = {.broker = broker, .arena = &arena};
     bool ok;
+    say_changes(&broker->say, delta);
     if (broker_config_changed(broker, delta)) {
         follow_config(broker);
         ok = gather_all(&gathering, delta->after); /* topic defaults may differ everywhere */

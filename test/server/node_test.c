@@ -332,6 +332,20 @@ static void a_changed_setting_holds_for_the_next_append(void **state)
     peer_close(peer);
 }
 
+static void what_administrators_change_stands_in_the_log(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", 3);
+    assert_true(broker_fixture_said(fixture, "topic created topic=orders"));
+    assert_true(broker_fixture_said(fixture, "partitions=3"));
+    assert_int_equal(set_config(peer, "orders", "retention.ms", "1000"), 0);
+    assert_true(broker_fixture_said(fixture, "configuration changed of=topic name=orders"));
+    assert_int_equal(delete_topic(peer, "orders"), 0);
+    assert_true(broker_fixture_said(fixture, "topic deleted topic=orders"));
+    peer_close(peer);
+}
+
 static void the_longest_name_can_be_deleted_and_used_again(void **state)
 {
     struct broker_fixture *fixture = *state;
@@ -439,6 +453,7 @@ int main(void)
         NODE_TEST(a_topic_reconfigured_while_it_is_made_is_there_once),
         NODE_TEST(settings_that_change_under_load_are_reclaimed),
         NODE_TEST(a_changed_setting_holds_for_the_next_append),
+        NODE_TEST(what_administrators_change_stands_in_the_log),
         NODE_TEST(the_longest_name_can_be_deleted_and_used_again),
         NODE_TEST(folders_of_no_topic_do_not_stand_in_the_way),
         NODE_TEST(too_small_an_isr_refuses_only_where_there_could_be_more),
