@@ -219,3 +219,16 @@ class Aio(Client):
         found = self._admin(lambda admin: admin.describe_cluster())
         return {"cluster_id": found["cluster_id"], "controller": found["controller_id"],
                 "brokers": [(one["node_id"], one["host"], one["port"]) for one in found["brokers"]]}
+
+    def consume_group(self, topic, group, count):
+        async def run():
+            consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.address, group_id=group, enable_auto_commit=False,
+                                        auto_offset_reset="earliest", session_timeout_ms=6000, heartbeat_interval_ms=500)
+            await consumer.start()
+            try:
+                records = [self._record(await consumer.getone()) for _ in range(count)]
+                await consumer.commit()
+            finally:
+                await consumer.stop()
+            return records
+        return self._run(run())

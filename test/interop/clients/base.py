@@ -10,6 +10,10 @@ need. `can` holds finer abilities that a method does not show:
     nothing                      and a record with neither key nor value
     from-time                    its consumer can start at a time
     max-timestamp                list_offsets knows this one
+    static                       a member of a group can have a name of its own
+
+`consume_group` reads that many records as a group, commits and leaves. `member` is a member of a group for as
+long as its context lasts: poll() a little, owned() partitions, commit() what was read, close() early.
 """
 from dataclasses import dataclass, replace
 
@@ -20,7 +24,7 @@ ERRORS = {
     1: "OFFSET_OUT_OF_RANGE", 2: "CORRUPT_MESSAGE", 3: "UNKNOWN_TOPIC_OR_PARTITION", 7: "REQUEST_TIMED_OUT",
     10: "MESSAGE_TOO_LARGE", 17: "INVALID_TOPIC_EXCEPTION", 35: "UNSUPPORTED_VERSION", 36: "TOPIC_ALREADY_EXISTS",
     37: "INVALID_PARTITIONS", 38: "INVALID_REPLICATION_FACTOR", 40: "INVALID_CONFIG", 41: "NOT_CONTROLLER",
-    42: "INVALID_REQUEST", 44: "POLICY_VIOLATION", 87: "INVALID_RECORD",
+    42: "INVALID_REQUEST", 68: "NON_EMPTY_GROUP", 69: "GROUP_ID_NOT_FOUND", 44: "POLICY_VIOLATION", 87: "INVALID_RECORD",
 }
 
 

@@ -3,7 +3,7 @@ import contextlib
 import time
 
 import confluent_kafka
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    OffsetSpec, ResourceType)
 
@@ -26,10 +26,36 @@ def unwrap(future):
         raise refused(thrown.args[0]) from None
 
 
+class Member:
+    def __init__(self, consumer, topics):
+        self._consumer = consumer
+        self._open = True
+        consumer.subscribe(topics)
+
+    def poll(self, timeout_s=0.1):
+        message = self._consumer.poll(timeout_s)
+        if message is not None and message.error():
+            raise refused(message.error())
+        return message
+
+    def owned(self):
+        return {one.partition for one in self._consumer.assignment()} if self._open else set()
+
+    def commit(self):
+        where = [one for one in self._consumer.position(self._consumer.assignment()) if one.offset >= 0]
+        if where:
+            self._consumer.commit(offsets=where, asynchronous=False)
+
+    def close(self):
+        if self._open:
+            self._open = False
+            self._consumer.close()
+
+
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp"})
+                     "max-timestamp", "static"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):
@@ -187,3 +213,50 @@ class Confluent(Client):
         found = unwrap(self.admin().describe_cluster())
         return {"cluster_id": found.cluster_id, "controller": found.controller.id if found.controller else None,
                 "brokers": [(node.id, node.host, node.port) for node in found.nodes]}
+
+    # --- groups ---
+
+    @contextlib.contextmanager
+    def member(self, topics, group, instance=None, metadata_ms=300000):
+        named = {"group.instance.id": instance} if instance else {}
+        member = Member(self.consumer(**{"group.id": group, "auto.offset.reset": "earliest", "session.timeout.ms": 6000,
+                                         "heartbeat.interval.ms": 500, "topic.metadata.refresh.interval.ms": metadata_ms,
+                                         **named}), topics)
+        try:
+            yield member
+        finally:
+            member.close()
+
+    def consume_group(self, topic, group, count):
+        records, deadline = [], time.monotonic() + WAIT_S
+        with self.member([topic], group) as member:
+            while len(records) < count:
+                message = member.poll()
+                if message is not None:
+                    records.append(Record(message.key(), message.value(), partition=message.partition(),
+                                          offset=message.offset()))
+                if time.monotonic() > deadline:
+                    raise ClientError("TIMEOUT", f"read {len(records)} of {count} records")
+            member.commit()
+        return records
+
+    def list_groups(self):
+        return {one.group_id for one in unwrap(self.admin().list_consumer_groups()).valid}
+
+    def describe_group(self, group):
+        found = unwrap(self.admin().describe_consumer_groups([group])[group])
+        return {"state": found.state.name.title().replace("_", ""), "members": len(found.members)}
+
+    def group_offsets(self, group, topic):
+        found = unwrap(self.admin().list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group])
+        return {one.partition: one.offset for one in found.topic_partitions if one.topic == topic}
+
+    def set_group_offsets(self, group, topic, offsets):
+        where = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        found = unwrap(self.admin().alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, where)])[group])
+        for one in found.topic_partitions:
+            if one.error:
+                raise refused(one.error)
+
+    def delete_group(self, group):
+        unwrap(self.admin().delete_consumer_groups([group])[group])

@@ -122,3 +122,10 @@ class Java(Client):
 
     def no_quotas(self):
         return self._admin("describe_client_quotas")["count"] == 0
+
+    def consume_group(self, topic, group, count):
+        found = self._call("consume_group", topic=topic, count=count, timeout_ms=WAIT_S * 1000, config={
+            "bootstrap.servers": self.address, "group.id": group, "enable.auto.commit": "false", "auto.offset.reset": "earliest",
+            "max.poll.records": 1, "group.protocol": "classic", "default.api.timeout.ms": WAIT_S * 1000})
+        return [Record(unb64(one["key"]), unb64(one["value"]), partition=one["partition"], offset=one["offset"])
+                for one in found]

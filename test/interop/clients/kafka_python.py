@@ -29,6 +29,30 @@ def errors():
         raise ClientError(type(thrown).__name__, str(thrown)[:200]) from None
 
 
+class Member:
+    def __init__(self, consumer, topics):
+        self._consumer = consumer
+        self._open = True
+        consumer.subscribe(topics)
+
+    def poll(self, timeout_s=0.1, most=None):
+        with errors():
+            return [one for batch in self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most).values()
+                    for one in batch]
+
+    def owned(self):
+        return {one.partition for one in self._consumer.assignment()} if self._open else set()
+
+    def commit(self):
+        with errors():
+            self._consumer.commit()
+
+    def close(self):
+        if self._open:
+            self._open = False
+            self._consumer.close()
+
+
 class KafkaPython(Client):
     name = "kafka-python"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp"})
@@ -216,3 +240,26 @@ class KafkaPython(Client):
         with self.admin() as admin:
             found = admin.describe_features()
             return {"finalized": {name: one["finalized"][1] for name, one in found.items() if "finalized" in one}}
+
+    # --- groups ---
+
+    @contextlib.contextmanager
+    def member(self, topics, group, metadata_ms=300000):
+        with errors():
+            member = Member(KafkaConsumer(bootstrap_servers=self.address, group_id=group, enable_auto_commit=False,
+                                          auto_offset_reset="earliest", session_timeout_ms=6000, heartbeat_interval_ms=500,
+                                          metadata_max_age_ms=metadata_ms), topics)
+        try:
+            yield member
+        finally:
+            member.close()
+
+    def consume_group(self, topic, group, count):
+        records, deadline = [], time.monotonic() + WAIT_S
+        with self.member([topic], group) as member:
+            while len(records) < count:
+                records += map(self._record, member.poll(most=count - len(records)))
+                if time.monotonic() > deadline:
+                    raise ClientError("TIMEOUT", f"read {len(records)} of {count} records")
+            member.commit()
+        return records

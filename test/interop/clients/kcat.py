@@ -137,3 +137,8 @@ class Kcat(Client):
         spec = {"earliest": -2, "latest": -1}.get(spec, spec)
         out = self._run("-Q", "-t", f"{topic}:{partition}:{spec}").decode()
         return int(re.search(r"offset (-?\d+)", out)[1])
+
+    def consume_group(self, topic, group, count):
+        out = self._run("-G", group, "-c", str(count), "-f", FORMAT, "-X", "auto.offset.reset=earliest", "-X",
+                        "session.timeout.ms=6000", topic)
+        return [self._record(chunk) for chunk in out.split(END)[:-1]]

@@ -197,3 +197,48 @@ class Tools(Client):
     def perf(self, topic, count, size):
         return self.run("ProducerPerformance", "--topic", topic, "--num-records", count, "--record-size", size, "--throughput",
                         "-1").decode()
+
+    # --- groups ---
+
+    def consume_group(self, topic, group, count):
+        """Kafka's classic consumer; it commits what it has shown when it ends."""
+        shown = {"print.partition": "true", "print.offset": "true", "print.timestamp": "true", "print.headers": "true",
+                 "print.key": "true", "key.separator": NEXT, "line.separator": END.decode(), "null.literal": NULL,
+                 "headers.separator": ","}
+        out = self.run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--from-beginning",
+                       "--max-messages", count, "--timeout-ms", 20000, "--command-property", "max.poll.records=1",
+                       *[word for item in shown.items() for word in ("--formatter-property", "=".join(item))])
+        return [self._record(chunk) for chunk in out.split(END)[:-1]]
+
+    def _group(self, *words):
+        return self.run("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", *words, complain=False).decode()
+
+    def list_groups(self):
+        return set(self._group("--list").split())
+
+    def describe_group(self, group):
+        said = self._group("--describe", "--group", group, "--state")
+        found = re.search(rf"^{re.escape(group)}\s+.*?(Stable|Empty|PreparingRebalance|CompletingRebalance|Dead)\s+(\d+)",
+                          said, re.M)
+        if not found:
+            raise ClientError("FAILED", said.strip()[-300:])
+        return {"state": found[1], "members": int(found[2])}
+
+    def group_offsets(self, group, topic):
+        said = self._group("--describe", "--group", group, "--offsets")
+        return {int(p): int(offset) for p, offset in re.findall(rf"^{re.escape(group)}\s+{re.escape(topic)}\s+(\d+)\s+(\d+)",
+                                                                said, re.M)}
+
+    def set_group_offsets(self, group, topic, offsets):
+        for partition, offset in offsets.items():
+            said = self._group("--reset-offsets", "--group", group, "--topic", f"{topic}:{partition}", "--to-offset", offset,
+                               "--execute")
+            if not re.search(rf"^{re.escape(group)}\s+{re.escape(topic)}\s+{partition}\s+{offset}", said, re.M):
+                raise ClientError("FAILED", said.strip()[-300:])
+
+    def delete_group(self, group):
+        said = self._group("--delete", "--group", group)
+        if "GroupNotEmptyException" in said:
+            raise ClientError("NON_EMPTY_GROUP", said.strip()[:200])
+        if "was successful" not in said:
+            raise ClientError("FAILED", said.strip()[-300:])

@@ -53,6 +53,8 @@ public final class Driver {
                 return Records.produce(request);
             case "consume":
                 return Records.consume(request);
+            case "consume_group":
+                return Records.consumeGroup(request);
             case "admin":
                 return Administration.run(request);
             case "tool":

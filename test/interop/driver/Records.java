@@ -154,6 +154,24 @@ final class Records {
         return file == null ? records : Driver.JSON.getNodeFactory().numberNode(seen);
     }
 
+    /** Read so many records as a member of a group, commit and leave. */
+    static JsonNode consumeGroup(JsonNode request) throws Exception {
+        long deadline = System.nanoTime() + request.get("timeout_ms").asLong() * 1_000_000;
+        int count = request.get("count").asInt();
+        ArrayNode records = Driver.JSON.createArrayNode();
+        try (KafkaConsumer<byte[], byte[]> consumer =
+                     new KafkaConsumer<>(config(request), new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            consumer.subscribe(List.of(request.get("topic").asText()));
+            while (records.size() < count) {
+                if (System.nanoTime() > deadline)
+                    throw new TimeoutException("read " + records.size() + " records");
+                consumer.poll(Duration.ofMillis(200)).forEach(record -> records.add(json(record)));
+            }
+            consumer.commitSync();
+        }
+        return records;
+    }
+
     private static boolean behind(KafkaConsumer<byte[], byte[]> consumer, Map<TopicPartition, Long> ends) {
         for (Map.Entry<TopicPartition, Long> end : ends.entrySet())
             if (consumer.position(end.getKey()) < end.getValue())
