@@ -304,6 +304,11 @@ static bool produce_let_go(struct request *request, struct produce_work *work)
 static bool part_has(struct produce_part *part, struct watermark *mark, struct waiter *waiter)
 {
     watermark_cancel(mark, waiter); /* of an earlier look */
+    if (waiter->failed && watermark_get(mark) <= part->appended.last_offset &&
+        atomic_load_explicit(&mark->epoch, memory_order_acquire) == part->leader_epoch) {
+        part->error = KAFKA_KAFKA_STORAGE_ERROR; /* within the term: it could not be synced now */
+        return true;
+    }
     if (watermark_wait(mark, waiter, part->appended.last_offset + 1, part->leader_epoch))
         return false;
     if (atomic_load_explicit(&mark->epoch, memory_order_acquire) != part->leader_epoch) {
@@ -311,6 +316,15 @@ static bool part_has(struct produce_part *part, struct watermark *mark, struct w
         part->error = err ? err : KAFKA_NOT_LEADER_OR_FOLLOWER;
     }
     return true;
+}
+
+/* The sync that part_append asked for may have failed before there was a waiter to tell. */
+static bool part_is_synced(struct produce_part *part)
+{
+    bool has = part_has(part, &part->partition->synced, &part->sync_waiter);
+    if (!has)
+        (void)partition_must_sync(part->partition, part->appended.last_offset + 1);
+    return has;
 }
 
 /* True when every partition has what was asked of it, or the time is over. */
@@ -324,7 +338,7 @@ static bool produce_await(struct request *request, struct produce_work *work)
             continue;
         bool has = work->acks != -1 || part_has(part, &partition->high_watermark, &part->waiter);
         if (part->error == 0 && part->must_sync)
-            has &= part_has(part, &partition->synced, &part->sync_waiter);
+            has &= part_is_synced(part);
         if (!has && request->timed_out)
             part->error = KAFKA_REQUEST_TIMED_OUT;
         all &= has || request->timed_out;
