@@ -12,6 +12,7 @@
 #define WHY_CLASS "a Java class cannot be loaded"
 #define WHY_CLEANER "there is no log cleaner yet"
 #define WHY_GROUPS "only groups of the classic protocol are served yet"
+#define WHY_LOADS "coordinators read their logs a mebibyte at a time"
 #define WHY_ONE_NODE "broker and controller are one process and its only voter"
 #define WHY_POLICY                                                                                 \
     "a Java class cannot be loaded, and without the policy what it forbids would be let through"

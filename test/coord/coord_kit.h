@@ -56,8 +56,8 @@ struct kit {
     struct topic_image topic;
     struct broker_settings broker;
     struct coord_fold fold;
-    void *fold_context;        /* NULL: the kit, which is what the toy fold needs */
-    const struct image *image; /* may be NULL */
+    void *fold_context;               /* NULL: the kit, which is what the toy fold needs */
+    const struct image *image;        /* may be NULL */
     struct toy *toys[KIT_PARTITIONS]; /* the newest state of each shard */
     int64_t toys_made, toys_freed;
     int64_t now_ns;
