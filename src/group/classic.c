@@ -255,7 +255,7 @@ static void classic_member_seen(struct group_shard *shard, struct group *group,
 }
 
 const struct group_kind classic_kind = {
-    .type_name = STR("Classic"),
+    .type_name = STR("classic"),
     .state_name = classic_state_name,
     .protocol_type = classic_protocol_type,
     .is_empty = classic_is_empty,

@@ -119,7 +119,7 @@ struct group_committer {
 /* How a type of group behaves towards the APIs that serve all of them. `group` is of the type.
  * Results: 0 or Kafka's code. Sources: KIP-848; the behaviour of Apache Kafka 4.4. */
 struct group_kind {
-    struct str type_name; /* "Classic": ListGroups */
+    struct str type_name; /* "classic": ListGroups */
     struct str (*state_name)(const struct group *group);
     struct str (*protocol_type)(const struct group *group); /* "" when there is none */
     bool (*is_empty)(const struct group *group);

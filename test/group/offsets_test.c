@@ -706,7 +706,7 @@ static void groups_are_listed_by_state_and_type(void **state)
     assert_true(str_equal(list.found[0].group_id, STR("live")));
     assert_true(str_equal(list.found[0].protocol_type, STR("consumer")));
     assert_true(str_equal(list.found[0].group_state, STR("Stable")));
-    assert_true(str_equal(list.found[0].group_type, STR("Classic")));
+    assert_true(str_equal(list.found[0].group_type, STR("classic")));
     assert_int_equal(list_of(kit, "Empty", "CLASSIC", &arena, &list), 1);
     assert_true(str_equal(list.found[0].protocol_type, STR("")));
     assert_int_equal(list_of(kit, NULL, "consumer", &arena, &list), 0);
