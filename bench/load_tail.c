@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "wire.h"
 
@@ -14,6 +15,10 @@
 #define FETCH_WAIT_MS 500
 #define EMPTY_ANSWERS_MAX 40
 #define BATCH_HEADER_BYTES 61
+#define LEADERS_WAIT_NS (60 * 1000000000ll)
+
+/* Of partitions that the broker does not serve yet although the metadata says so. */
+enum { UNKNOWN_TOPIC_OR_PARTITION = 3, NOT_LEADER_OR_FOLLOWER = 6 };
 
 struct tail {
     const struct load_options *options;
@@ -22,6 +27,7 @@ struct tail {
     int moved_count;
     int32_t session, epoch;
     int64_t records, answers;
+    int not_yet; /* partitions in the last answer that are not served yet */
 };
 
 static void write_fetch(struct writer *out, const struct tail *tail)
@@ -80,6 +86,10 @@ static int take_topic(struct tail *tail, struct reader *body)
         read_int32(body);
         int32_t size = read_int32(body);
         const uint8_t *data = reader_take(body, size > 0 ? (size_t)size : 0);
+        if (error == UNKNOWN_TOPIC_OR_PARTITION || error == NOT_LEADER_OR_FOLLOWER) {
+            tail->not_yet++;
+            continue;
+        }
         if (error != 0)
             return error;
         if (!data || partition < 0 || partition >= tail->options->partitions ||
@@ -96,7 +106,7 @@ static int take_answer(struct tail *tail, struct reader *body)
     int error = read_int16(body);
     tail->session = read_int32(body);
     tail->epoch++;
-    tail->moved_count = 0;
+    tail->moved_count = tail->not_yet = 0;
     for (int32_t count = read_int32(body); error == 0 && count > 0 && !body->failed; count--)
         error = take_topic(tail, body);
     if (error == 0 && (body->failed || tail->session == 0))
@@ -117,6 +127,8 @@ int load_tail(const struct load_options *options)
     int err = peer_open(&peer, &options->address);
     if (err == 0)
         err = peer_api_versions(&peer);
+    int64_t give_up_ns = now_ns() + LEADERS_WAIT_NS;
+    bool told = false;
     for (int empty = 0; err == 0 && tail.records < options->count && empty < EMPTY_ANSWERS_MAX;) {
         struct reader body;
         int64_t before = tail.records;
@@ -125,8 +137,14 @@ int load_tail(const struct load_options *options)
         err = peer_call(&peer, false, &body);
         if (err == 0)
             err = take_answer(&tail, &body);
+        if (err == 0 && tail.not_yet > 0 && now_ns() < give_up_ns) {
+            nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+            continue;
+        }
         empty = tail.records == before ? empty + 1 : 0;
-        if (err == 0 && tail.answers == 2) { /* all partitions have been told of, and wait */
+        if (err == 0 && !told &&
+            tail.answers > 1) { /* all partitions have been told of, and wait */
+            told = true;
             printf("{\"mode\":\"tail\",\"session\":%d}\n", (int)tail.session);
             fflush(stdout);
         }
