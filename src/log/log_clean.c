@@ -36,6 +36,8 @@ int log_cleaning_begin(struct log *log, const struct log_clean_rules *rules,
                        struct log_cleaning **ret_cleaning)
 {
     uint64_t seed;
+    if (dirt->cut_epoch != log_cut_epoch(log))
+        return -ECANCELED;
     struct log_cleaning *cleaning = calloc(1, sizeof *cleaning);
     if (!cleaning)
         return -ENOMEM;

@@ -35,9 +35,10 @@ struct log_dirt {
     int64_t first_dirty_offset;
     int64_t first_uncleanable_offset; /* the base of a segment: active, unstable, or too young */
     int64_t clean_bytes, cleanable_bytes;
-    double ratio;    /* of what is cleanable in both; 0 in an empty log */
-    bool overdue;    /* max.compaction.lag.ms has passed */
-    bool due;        /* clean it now */
+    double ratio;       /* of what is cleanable in both; 0 in an empty log */
+    bool overdue;       /* max.compaction.lag.ms has passed */
+    bool due;           /* clean it now */
+    uint32_t cut_epoch; /* of the log that was measured */
     int64_t wait_ms; /* not due, but may be after this time though nothing is appended; INT64_MAX:
                         no use in looking again */
 };
@@ -48,7 +49,7 @@ int log_measure_dirt(struct log *log, const struct log_clean_rules *rules, int64
 
 struct log_cleaning;
 
-/* -ENOMEM. WRITER. */
+/* -ENOMEM; -ECANCELED: the log was cut since it was measured. WRITER. */
 int log_cleaning_begin(struct log *log, const struct log_clean_rules *rules,
                        const struct log_dirt *dirt, int64_t now_ms,
                        struct log_cleaning **ret_cleaning);

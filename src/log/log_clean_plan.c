@@ -192,6 +192,7 @@ int log_measure_dirt(struct log *log, const struct log_clean_rules *rules, int64
 {
     struct measuring measuring = {
         .log = log, .rules = rules, .now_ms = now_ms, .dirt.wait_ms = INT64_MAX};
+    measuring.dirt.cut_epoch = log_cut_epoch(log);
     int64_t start = log_start_offset(log), cleaned_to = log_cleaned_to(log);
     /* Below the start after retention; above the end if the log's end was lost. */
     measuring.dirt.first_dirty_offset =

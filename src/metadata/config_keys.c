@@ -10,7 +10,6 @@
 /* Reasons that many keys share. */
 #define WHY_ALONE "there is one broker so far, so each partition has one replica"
 #define WHY_CLASS "a Java class cannot be loaded"
-#define WHY_CLEANER "there is no log cleaner yet"
 #define WHY_GROUPS "only groups of the classic protocol are served yet"
 #define WHY_LOADS "coordinators read their logs a mebibyte at a time"
 #define WHY_ONE_NODE "broker and controller are one process and its only voter"

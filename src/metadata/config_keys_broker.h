@@ -135,6 +135,14 @@ struct broker_settings {
     int64_t replica_high_watermark_checkpoint_interval_ms;
     int32_t num_recovery_threads_per_data_dir;
 
+    /* the log cleaner */
+    bool log_cleaner_enable;
+    int32_t log_cleaner_threads;
+    int64_t log_cleaner_dedupe_buffer_size;
+    double log_cleaner_io_buffer_load_factor;
+    double log_cleaner_io_max_bytes_per_second;
+    int64_t log_cleaner_backoff_ms;
+
     /* the metadata log */
     int32_t metadata_log_segment_bytes;
     int64_t metadata_log_segment_ms;

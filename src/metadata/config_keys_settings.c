@@ -286,6 +286,14 @@ static void compute_logs(struct settings_job *job)
         get_long(job, BROKER_CONFIG_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
     s->num_recovery_threads_per_data_dir =
         get_int(job, BROKER_CONFIG_NUM_RECOVERY_THREADS_PER_DATA_DIR);
+    s->log_cleaner_enable = config_bool(&job->config->values, BROKER_CONFIG_LOG_CLEANER_ENABLE);
+    s->log_cleaner_threads = get_int(job, BROKER_CONFIG_LOG_CLEANER_THREADS);
+    s->log_cleaner_dedupe_buffer_size = get_long(job, BROKER_CONFIG_LOG_CLEANER_DEDUPE_BUFFER_SIZE);
+    s->log_cleaner_io_buffer_load_factor =
+        config_double(&job->config->values, BROKER_CONFIG_LOG_CLEANER_IO_BUFFER_LOAD_FACTOR);
+    s->log_cleaner_io_max_bytes_per_second =
+        config_double(&job->config->values, BROKER_CONFIG_LOG_CLEANER_IO_MAX_BYTES_PER_SECOND);
+    s->log_cleaner_backoff_ms = get_long(job, BROKER_CONFIG_LOG_CLEANER_BACKOFF_MS);
     s->metadata_log_segment_bytes = get_int(job, BROKER_CONFIG_METADATA_LOG_SEGMENT_BYTES);
     s->metadata_log_segment_ms = get_long(job, BROKER_CONFIG_METADATA_LOG_SEGMENT_MS);
     s->metadata_max_retention_bytes = get_long(job, BROKER_CONFIG_METADATA_MAX_RETENTION_BYTES);

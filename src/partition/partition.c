@@ -326,8 +326,11 @@ static int append_as(struct partition *partition, struct validated *records, int
         if (!atomic_load_explicit(&partition->dir->dirty, memory_order_relaxed))
             atomic_store_explicit(&partition->dir->dirty, true, memory_order_relaxed);
         marks_advance(partition, log_end(partition->log));
-        if (result.rolled) /* recovery need not read a closed segment again */
+        if (result.rolled) { /* recovery need not read a closed segment again */
             partition_flush(partition);
+            if (partition_settings(partition)->cleanup_compact)
+                partition_set_clean_soon(partition->set);
+        }
     }
     *ret_result = result;
     return 0;
@@ -426,6 +429,7 @@ void partition_destroy(struct partition *partition)
     watermark_close(&partition->last_stable);
     watermark_close(&partition->synced);
     parklock_close(&partition->append_lock);
+    parklock_close(&partition->clean_lock);
     pthread_mutex_destroy(&partition->replica_lock);
     free(atomic_load(&partition->settings));
     free((char *)(uintptr_t)partition->topic.data);

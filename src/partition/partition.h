@@ -28,8 +28,10 @@ struct partition_set;
 /* A log directory as its partitions see it. */
 struct partition_dir {
     struct log_dir dir;
-    _Atomic bool offline; /* an I/O error struck: its partitions answer KAFKA_STORAGE_ERROR */
-    _Atomic bool dirty;   /* appended to since the checkpoints were written */
+    _Atomic bool offline;     /* an I/O error struck: its partitions answer KAFKA_STORAGE_ERROR */
+    _Atomic bool dirty;       /* appended to since the checkpoints were written */
+    _Atomic bool has_cleaned; /* cleaner-offset-checkpoint has entries */
+    pthread_mutex_t checkpoint_lock; /* pool threads, across the writing of a checkpoint file */
     /* Appends took longer than disk_slow_ms lately: until then they are the pool's. Monotonic. */
     _Atomic int64_t slow_until_ns;
     _Atomic int64_t
@@ -70,6 +72,11 @@ struct partition {
     int32_t index;
     struct log *log; /* NULL: the directory was offline when it was to be opened */
     struct parklock append_lock;
+    /* Held while the log is cleaned, and by whoever must not be disturbed by that; taken before
+     * append_lock. A cleaning looks every few MiB whether it is to give up. */
+    struct parklock clean_lock;
+    _Atomic bool cleaning;    /* a cleaning has the lock: retention waits for its end */
+    _Atomic bool uncleanable; /* the cleaner met damage (KIP-346): not again before a restart */
     pthread_mutex_t replica_lock;
     struct watermark end;                        /* log end offset */
     struct watermark high_watermark;             /* what readers may see */

@@ -114,8 +114,8 @@ void set_remove(struct partition_set *set, const struct partition *partition)
 
 bool partition_set_quiet(const struct partition_set *set)
 {
-    return !set->steps && !set->tending && atomic_load(&set->flush_count) == 0 &&
-           atomic_load(&set->deleted_count) == 0;
+    return !set->steps && !set->tending && !set->cleaner.looking && set->cleaner.running == 0 &&
+           atomic_load(&set->flush_count) == 0 && atomic_load(&set->deleted_count) == 0;
 }
 
 int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,
@@ -146,7 +146,10 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
     atomic_init(&set->table, table);
     atomic_init(&set->disk_slow_ns, settings->disk_slow_ms * NS_PER_MS);
     watermark_init(&set->applied, -1, 0);
+    for (int32_t d = 0; d < dir_count; d++)
+        pthread_mutex_init(&dirs[d].checkpoint_lock, NULL);
     set_tend_init(set);
+    set_clean_init(set, settings);
     return 0;
 }
 

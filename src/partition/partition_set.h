@@ -22,6 +22,26 @@ struct partition_assignment {
     const struct topic_settings *settings; /* read during the call */
 };
 
+/* Which logs are cleaned when, and how fast; see set_clean.c. Home loop, unless it says otherwise.
+ */
+struct set_cleaner {
+    bool enabled;            /* log.cleaner.enable */
+    int32_t threads;         /* log.cleaner.threads */
+    int64_t map_bytes;       /* log.cleaner.dedupe.buffer.size */
+    double load_factor;      /* log.cleaner.io.buffer.load.factor */
+    double bytes_per_second; /* log.cleaner.io.max.bytes.per.second */
+    int64_t backoff_ns;      /* log.cleaner.backoff.ms */
+    bool started, stopping;
+    bool looking, look_again;
+    int32_t running;
+    int64_t throttled_until_ns;
+    struct loop_timer timer;
+    struct loop_task wake;
+    _Atomic bool woken;
+    _Atomic int64_t cleaned_count;     /* cleanings that came to their end */
+    _Atomic int64_t uncleanable_count; /* partitions */
+};
+
 struct partition_set {
     struct env *env;
     struct loop *home;
@@ -43,6 +63,7 @@ struct partition_set {
     int64_t flush_interval_ns; /* log.flush.scheduler.interval.ms; 0: never */
     struct loop_timer checkpoint_timer, retention_timer, flush_timer;
     struct tend_job *tending; /* the pool job under way, or NULL */
+    struct set_cleaner cleaner;
     void (*dir_failed)(void *context, struct partition_dir *dir); /* any thread; may be NULL */
     void *dir_failed_context;
 };
@@ -57,6 +78,16 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
 
 /* Start the timers of checkpoints and retention; home loop. */
 void partition_set_start(struct partition_set *set);
+
+/* Home loop: what the configuration says of the cleaner now. */
+void partition_set_configure(struct partition_set *set, const struct broker_settings *settings);
+
+/* Any thread: a compacted log may have become dirty enough to be cleaned. */
+void partition_set_clean_soon(struct partition_set *set);
+
+/* Home loop, at a stop: cancel the timers; cleanings under way give up soon, which
+ * partition_set_quiet tells. */
+void partition_set_stop(struct partition_set *set);
 
 /* Open (or create) the logs of these partitions with `threads` at a time and publish them. Called
  * at start, BLOCKING, before any loop runs. Reports what was recovered in one log line each where

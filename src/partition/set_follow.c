@@ -26,6 +26,7 @@ struct follow_step {
     struct partition *victim;
     struct park_waiter park;
     struct loop_task locked;
+    bool undisturbed; /* no cleaning is under way: clean_lock is ours */
 
     /* Of changes. */
     struct arena arena; /* for what the step keeps while it waits */
@@ -82,7 +83,7 @@ static void step_queue(struct follow_step *step)
 static void create_run(struct pool_job *job)
 {
     struct follow_step *step = container_of(job, struct follow_step, job);
-    const struct found_log fresh = {.clean = true};
+    const struct found_log fresh = {.clean = true, .cleaned_to = -1};
     for (int32_t i = 0; i < step->partition_count; i++) {
         struct partition *partition = step->partitions[i];
         int err = set_partition_open(partition, &fresh);
@@ -136,14 +137,27 @@ static void delete_done(struct loop *loop, struct pool_job *job)
     (void)loop;
     struct follow_step *step = container_of(job, struct follow_step, job);
     parklock_release(&step->victim->append_lock);
+    parklock_release(&step->victim->clean_lock);
     epoch_retire(step->set->epochs, &step->victim->retired, victim_drop);
     step_end(step);
 }
 
+/* A cleaning gives up because the partition is marked; it writes to no folder that a topic of the
+ * same name may have made meanwhile. */
+static void delete_take(struct follow_step *step)
+{
+    struct partition *victim = step->victim;
+    if (!step->undisturbed && !parklock_take(&victim->clean_lock, &step->park))
+        return;
+    step->undisturbed = true;
+    if (parklock_take(&victim->append_lock, &step->park))
+        pool_submit(step->set->home, &step->job);
+}
+
 static void delete_locked(struct loop *loop, struct loop_task *task)
 {
-    struct follow_step *step = container_of(task, struct follow_step, locked);
-    pool_submit(loop, &step->job);
+    (void)loop;
+    delete_take(container_of(task, struct follow_step, locked));
 }
 
 static void delete_fire(struct park_waiter *park, struct wakes *wakes)
@@ -165,8 +179,7 @@ static void delete_start(struct follow_step *step)
     watermark_reset(&victim->synced, watermark_get(&victim->synced), -1);
     step->park.fire = delete_fire;
     step->locked.run = delete_locked;
-    if (parklock_take(&victim->append_lock, &step->park))
-        pool_submit(step->set->home, &step->job);
+    delete_take(step);
 }
 
 void partition_set_remove(struct partition_set *set, struct uuid topic_id, int32_t index)
@@ -197,6 +210,8 @@ static void settings_replace(struct partition *partition, const struct topic_set
     atomic_store_explicit(&partition->settings, replacement, memory_order_release);
     atomic_store_explicit(&partition->settings_changed, true, memory_order_release);
     epoch_retire(partition->set->epochs, &old->retired, settings_free);
+    if (settings->cleanup_compact)
+        partition_set_clean_soon(partition->set);
 }
 
 static void partition_change(struct partition *partition, const struct partition_assignment *item)

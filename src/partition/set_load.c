@@ -35,6 +35,9 @@ void set_log_settings(const struct topic_settings *topic, int64_t producer_expir
         .file_delete_delay_ms = topic->file_delete_delay_ms,
         .producer_expiration_ms = producer_expiration_ms,
     };
+    /* Only closed segments are cleaned, so a lag that must not be passed bounds their age. */
+    if (topic->cleanup_compact && topic->max_compaction_lag_ms < topic->segment_ms)
+        ret_settings->segment_ms = topic->max_compaction_lag_ms;
 }
 
 struct partition_settings *set_settings_create(const struct topic_settings *topic)
@@ -75,6 +78,7 @@ struct partition *set_partition_create(struct partition_set *set,
     atomic_init(&partition->isr_size, item->isr_size);
     atomic_init(&partition->replica_count, item->replica_count);
     parklock_init(&partition->append_lock);
+    parklock_init(&partition->clean_lock);
     pthread_mutex_init(&partition->replica_lock, NULL);
     watermark_init(&partition->end, 0, item->leader_epoch);
     watermark_init(&partition->high_watermark, 0, item->leader_epoch);
@@ -119,6 +123,7 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
                  kv_int("read_bytes", report.recovered_bytes),
                  kv_int("dropped_bytes", report.dropped_bytes), kv_int("segments", report.segments),
                  kv_int("indexes_rebuilt", report.indexes_rebuilt));
+    log_set_cleaned_to(partition->log, found->cleaned_to);
     partition_reset_marks(partition);
     return 0;
 }
@@ -194,8 +199,8 @@ static int entry_order(const void *a, const void *b)
 struct dir_content {
     struct partition_folder *folders; /* of logs, all of the image once strays are set aside */
     int32_t folder_count;
-    struct checkpoint_entry *recovery, *starts;
-    int32_t recovery_count, start_count;
+    struct checkpoint_entry *recovery, *starts, *cleaned;
+    int32_t recovery_count, start_count, cleaned_count;
 };
 
 static int dir_content_read(struct partition_dir *dir, struct arena *arena,
@@ -214,6 +219,11 @@ static int dir_content_read(struct partition_dir *dir, struct arena *arena,
                           &content.start_count);
     if (err < 0)
         content.start_count = 0;
+    err = checkpoint_read(&dir->dir, CHECKPOINT_CLEANER, arena, &content.cleaned,
+                          &content.cleaned_count);
+    if (err < 0) /* then all of it is dirty */
+        content.cleaned_count = 0;
+    atomic_store(&dir->has_cleaned, content.cleaned_count > 0);
     if (content.folder_count)
         qsort(content.folders, (size_t)content.folder_count, sizeof *content.folders, folder_order);
     if (content.recovery_count)
@@ -221,17 +231,19 @@ static int dir_content_read(struct partition_dir *dir, struct arena *arena,
               entry_order);
     if (content.start_count)
         qsort(content.starts, (size_t)content.start_count, sizeof *content.starts, entry_order);
+    if (content.cleaned_count)
+        qsort(content.cleaned, (size_t)content.cleaned_count, sizeof *content.cleaned, entry_order);
     *ret_content = content;
     return 0;
 }
 
 static int64_t entry_offset(const struct checkpoint_entry *entries, int32_t count,
-                            const struct partition_assignment *item)
+                            const struct partition_assignment *item, int64_t otherwise)
 {
     struct checkpoint_entry key = {.topic = item->topic, .partition = item->index};
     const struct checkpoint_entry *at =
         count ? bsearch(&key, entries, (size_t)count, sizeof key, entry_order) : NULL;
-    return at ? at->offset : 0;
+    return at ? at->offset : otherwise;
 }
 
 static bool dir_content_has(const struct dir_content *content,
@@ -423,7 +435,7 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
 {
     for (int32_t i = 0; i < count; i++) {
         struct partition_assignment item = items[i];
-        struct found_log found = {.clean = true};
+        struct found_log found = {.clean = true, .cleaned_to = -1};
         item.dir = -1;
         for (int32_t d = 0; d < set->dir_count; d++) {
             if (!dir_content_has(&contents[d], &item))
@@ -438,9 +450,11 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
             item.dir = d;
             found.clean = set->dirs[d].dir.was_clean;
             found.recovery_point =
-                entry_offset(contents[d].recovery, contents[d].recovery_count, &item);
+                entry_offset(contents[d].recovery, contents[d].recovery_count, &item, 0);
             found.log_start_offset =
-                entry_offset(contents[d].starts, contents[d].start_count, &item);
+                entry_offset(contents[d].starts, contents[d].start_count, &item, 0);
+            found.cleaned_to =
+                entry_offset(contents[d].cleaned, contents[d].cleaned_count, &item, -1);
         }
         if (item.dir < 0)
             item.dir = offline_dir(set);

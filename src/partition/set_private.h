@@ -2,6 +2,7 @@
 #ifndef JACKDAW_PARTITION_SET_PRIVATE_H
 #define JACKDAW_PARTITION_SET_PRIVATE_H
 
+#include "log/log_clean.h"
 #include "partition/partition_set.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -11,6 +12,7 @@ struct found_log {
     bool clean;
     int64_t recovery_point;
     int64_t log_start_offset;
+    int64_t cleaned_to; /* -1: unknown */
 };
 
 /* partition.c */
@@ -41,5 +43,23 @@ void set_log_settings(const struct topic_settings *topic, int64_t producer_expir
 
 /* set_tend.c */
 void set_tend_init(struct partition_set *set);
+/* Write one checkpoint file of a directory. Reports a failure. Pool. */
+int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const char *name);
+/* What retention gives up. append_lock held, pool. */
+void set_retain(struct partition *partition, int64_t now_ms);
+
+/* set_clean.c */
+void set_clean_init(struct partition_set *set, const struct broker_settings *settings);
+/* Home loop: one cleaning has ended; whether it came to its end. */
+void set_clean_ended(struct partition_set *set, bool completed);
+
+/* What an error of the cleaner means for the partition: nothing, that it is not cleaned any more,
+ * or that its directory is offline. Any thread. */
+void set_clean_fault(struct partition *partition, int err);
+
+/* set_clean_run.c */
+/* Home loop: clean it. Takes the reference over. False: no memory. */
+bool set_clean_run(struct partition *partition, const struct log_clean_rules *rules,
+                   const struct log_dirt *dirt);
 
 #endif

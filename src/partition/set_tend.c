@@ -16,6 +16,7 @@ struct tend_job {
     struct pool_job job;
     struct partition_set *set;
     unsigned what;
+    bool rolled; /* a segment of a compacted log was closed, or may have been */
     int32_t count, capacity;
     struct partition **partitions; /* a reference each */
 };
@@ -35,26 +36,36 @@ static bool collect_one(void *context, struct partition *partition)
     return true;
 }
 
-/* append_lock held. */
-static void partition_tend(struct partition *partition, int64_t now_ms)
+/* Report what went wrong while a log was tended. */
+static void tend_fault(struct partition *partition, int err)
 {
     struct partition_set *set = partition->set;
-    struct log *log = partition->log;
-    int64_t start = log_start_offset(log);
-    int err = log_roll_if_due(log, now_ms);
-    /* On a full disk it cannot roll, and giving up segments is what helps. */
-    if (err >= 0 || log_error_passes(err)) {
-        int64_t high_watermark = watermark_get(&partition->high_watermark);
-        int given = log_apply_retention(log, now_ms, high_watermark);
-        err = given < 0 ? given : err;
-    }
     if (err < 0 && log_error_passes(err))
         say_warn(set->say, "cannot tend a log now", kv_str("log", partition->name),
                  kv_text("error", result_text(err)));
     else if (err < 0)
         partition_dir_fail(set, partition->dir, err, "retention");
-    if (log_start_offset(log) != start)
+}
+
+void set_retain(struct partition *partition, int64_t now_ms)
+{
+    int64_t high_watermark = watermark_get(&partition->high_watermark);
+    int64_t start = log_start_offset(partition->log);
+    tend_fault(partition, log_apply_retention(partition->log, now_ms, high_watermark));
+    if (log_start_offset(partition->log) != start)
         partition_stir(partition);
+}
+
+/* append_lock held. */
+static void partition_tend(struct partition *partition, int64_t now_ms)
+{
+    struct log *log = partition->log;
+    int err = log_roll_if_due(log, now_ms);
+    tend_fault(partition, err);
+    /* On a full disk it cannot roll, and giving up segments is what helps. While the log is being
+     * cleaned that waits for the end. */
+    if ((err >= 0 || log_error_passes(err)) && !atomic_load(&partition->cleaning))
+        set_retain(partition, now_ms);
     log_expire_producers(log, now_ms);
 }
 
@@ -71,6 +82,7 @@ static void tend_retention(struct tend_job *tend)
         if (!deleted) {
             epoch_online(&reader); /* for the settings alone: the rest may take long */
             partition_sync_settings(partition);
+            tend->rolled |= partition_settings(partition)->cleanup_compact;
             epoch_offline(&reader);
             partition_tend(partition, now_ms);
         }
@@ -89,56 +101,113 @@ static int entry_order(const void *a, const void *b)
     return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
-static int dir_checkpoint(const struct tend_job *tend, struct partition_dir *dir,
-                          struct checkpoint_entry *entries, const char *name)
+/* The offset to write, or false for none. */
+static bool checkpoint_offset(const struct partition *partition, const char *name,
+                              int64_t *ret_offset)
 {
-    int32_t count = 0;
-    for (int32_t i = 0; i < tend->count; i++) {
-        const struct partition *partition = tend->partitions[i];
-        if (partition->dir != dir || atomic_load(&partition->deleted))
-            continue;
-        struct checkpoint_entry entry = {.topic = partition->topic, .partition = partition->index};
-        if (strcmp(name, CHECKPOINT_RECOVERY_POINT) == 0)
-            entry.offset = log_recovery_point(partition->log);
-        else if (strcmp(name, CHECKPOINT_HIGH_WATERMARK) == 0)
-            entry.offset = watermark_get(&partition->high_watermark);
-        else if ((entry.offset = log_start_offset(partition->log)) == 0)
-            continue; /* the folder says the same */
-        entries[count++] = entry;
+    if (strcmp(name, CHECKPOINT_RECOVERY_POINT) == 0)
+        *ret_offset = log_recovery_point(partition->log);
+    else if (strcmp(name, CHECKPOINT_HIGH_WATERMARK) == 0)
+        *ret_offset = watermark_get(&partition->high_watermark);
+    else if (strcmp(name, CHECKPOINT_CLEANER) == 0)
+        return (*ret_offset = log_cleaned_to(partition->log)) >= 0;
+    else /* the folder says the same of 0 */
+        return (*ret_offset = log_start_offset(partition->log)) > 0;
+    return true;
+}
+
+struct checkpoint_walk {
+    struct partition_dir *dir;
+    const char *name;
+    struct checkpoint_entry *entries;
+    struct partition **partitions; /* a reference each: the entries borrow their names */
+    int32_t count, capacity;
+    bool failed;
+};
+
+static bool walk_one(void *context, struct partition *partition)
+{
+    struct checkpoint_walk *walk = context;
+    struct checkpoint_entry entry = {.topic = partition->topic, .partition = partition->index};
+    if (partition->dir != walk->dir || !partition->log || atomic_load(&partition->deleted) ||
+        !checkpoint_offset(partition, walk->name, &entry.offset))
+        return true;
+    if (walk->count == walk->capacity) {
+        int32_t capacity = walk->capacity ? walk->capacity * 2 : 64;
+        void *entries = realloc(walk->entries, (size_t)capacity * sizeof *walk->entries);
+        if (entries)
+            walk->entries = entries;
+        void *partitions = realloc(walk->partitions, (size_t)capacity * sizeof *walk->partitions);
+        if (partitions)
+            walk->partitions = partitions;
+        walk->failed = !entries || !partitions;
+        if (walk->failed)
+            return false;
+        walk->capacity = capacity;
     }
-    qsort(entries, (size_t)count, sizeof *entries, entry_order);
-    return checkpoint_write(&dir->dir, name, entries, count);
+    walk->entries[walk->count] = entry;
+    walk->partitions[walk->count++] = partition_ref(partition);
+    return true;
+}
+
+static int dir_checkpoint(struct partition_set *set, struct checkpoint_walk *walk)
+{
+    struct partition_dir *dir = walk->dir;
+    struct epoch_reader reader;
+    epoch_reader_add(set->epochs, &reader);
+    epoch_online(&reader);
+    partition_set_each(set, walk_one, walk);
+    epoch_offline(&reader);
+    epoch_reader_remove(&reader);
+    if (walk->failed)
+        return -ENOMEM;
+    if (strcmp(walk->name, CHECKPOINT_CLEANER) == 0 &&
+        !atomic_exchange(&dir->has_cleaned, walk->count > 0) && walk->count == 0)
+        return 0;
+    if (walk->count)
+        qsort(walk->entries, (size_t)walk->count, sizeof *walk->entries, entry_order);
+    return checkpoint_write(&dir->dir, walk->name, walk->entries, walk->count);
+}
+
+/* The offsets are collected under the lock, so that nothing older is written over them: a cleaned
+ * log whose recovery point went back would be cut at its first gap. */
+int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const char *name)
+{
+    struct checkpoint_walk walk = {.dir = dir, .name = name};
+    pthread_mutex_lock(&dir->checkpoint_lock);
+    int err = dir_checkpoint(set, &walk);
+    pthread_mutex_unlock(&dir->checkpoint_lock);
+    for (int32_t i = 0; i < walk.count; i++)
+        partition_unref(walk.partitions[i]);
+    free(walk.partitions);
+    free(walk.entries);
+    if (err < 0 && !log_error_passes(err))
+        partition_dir_fail(set, dir, err, "checkpoint");
+    else if (err < 0)
+        say_warn(set->say, "cannot write a checkpoint", kv_text("dir", dir->dir.path),
+                 kv_text("file", name), kv_text("error", result_text(err)));
+    return err;
 }
 
 static int tend_checkpoints(struct tend_job *tend, bool all)
 {
     static const char *const names[] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_HIGH_WATERMARK,
-                                        CHECKPOINT_LOG_START};
+                                        CHECKPOINT_LOG_START, CHECKPOINT_CLEANER};
     struct partition_set *set = tend->set;
-    struct checkpoint_entry *entries = malloc(((size_t)tend->count + 1) * sizeof *entries);
-    if (!entries)
-        return -ENOMEM;
     int failed = 0;
     for (int32_t d = 0; d < set->dir_count; d++) {
         struct partition_dir *dir = &set->dirs[d];
         if (atomic_load(&dir->offline) || (!atomic_exchange(&dir->dirty, false) && !all))
             continue;
         for (size_t n = 0; n < array_size(names); n++) {
-            int err = dir_checkpoint(tend, dir, entries, names[n]);
+            int err = set_checkpoint(set, dir, names[n]);
             if (err >= 0)
                 continue;
             atomic_store(&dir->dirty, true); /* try again: a full disk may have room by then */
             failed = err;
-            if (!log_error_passes(err)) {
-                partition_dir_fail(set, dir, err, "checkpoint");
-                break;
-            }
-            say_warn(set->say, "cannot write a checkpoint", kv_text("dir", dir->dir.path),
-                     kv_text("file", names[n]), kv_text("error", result_text(err)));
             break;
         }
     }
-    free(entries);
     return failed;
 }
 
@@ -163,8 +232,12 @@ static void tend_done(struct loop *loop, struct pool_job *job)
 {
     (void)loop;
     struct tend_job *tend = container_of(job, struct tend_job, job);
-    tend->set->tending = NULL;
+    struct partition_set *set = tend->set;
+    bool rolled = tend->rolled;
+    set->tending = NULL;
     tend_free(tend);
+    if (rolled)
+        partition_set_clean_soon(set);
 }
 
 static void tend_start(struct partition_set *set, unsigned what)
@@ -234,6 +307,18 @@ void partition_set_start(struct partition_set *set)
     loop_timer_set(loop, &set->checkpoint_timer, now_ns + set->checkpoint_interval_ns);
     if (set->flush_interval_ns > 0)
         loop_timer_set(loop, &set->flush_timer, now_ns + set->flush_interval_ns);
+    set->cleaner.started = true;
+    partition_set_clean_soon(set);
+}
+
+void partition_set_stop(struct partition_set *set)
+{
+    struct loop *loop = set->home;
+    loop_timer_cancel(loop, &set->retention_timer);
+    loop_timer_cancel(loop, &set->checkpoint_timer);
+    loop_timer_cancel(loop, &set->flush_timer);
+    loop_timer_cancel(loop, &set->cleaner.timer);
+    set->cleaner.stopping = true;
 }
 
 int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch)

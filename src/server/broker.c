@@ -529,11 +529,8 @@ static void life_stop(struct broker_life *life)
     follow_stop(broker);
     txn_service_stop(broker);
     coordinators_stop(broker);
-    if (broker->partitions_up) {
-        loop_timer_cancel(loop, &broker->partitions.retention_timer);
-        loop_timer_cancel(loop, &broker->partitions.checkpoint_timer);
-        loop_timer_cancel(loop, &broker->partitions.flush_timer);
-    }
+    if (broker->partitions_up)
+        partition_set_stop(&broker->partitions);
     life->grace_end_ns = loop->now_ns + STOP_GRACE_NS;
     life->timer_armed = true;
     loop_timer_init(&life->timer, drain_look);

@@ -131,6 +131,7 @@ void follow_config(struct broker *broker)
     }
     atomic_store(&broker->config, config);
     atomic_store(&broker->partitions.disk_slow_ns, config->settings.disk_slow_ms * 1000000);
+    partition_set_configure(&broker->partitions, &config->settings);
     if (broker->controller)
         controller_set_config(broker->controller, config);
     if (old != broker->static_config)

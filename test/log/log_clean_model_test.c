@@ -14,7 +14,7 @@
 
 #include "log/log_internal.h"
 
-#define SEEDS 400
+#define SEEDS 60
 #define RETENTION_MS 3000
 
 /* Reads a little at a time, by hints where it has them. */
