@@ -35,6 +35,8 @@ int cleaner_map_init(struct cleaner_map *map, struct env *env, int64_t bytes, do
     map->entries = calloc((size_t)slots, sizeof *map->entries);
     if (!map->entries)
         return -ENOMEM;
+    if (count_max < 1)
+        count_max = 1;
     map->slots = (uint64_t)slots;
     map->count_max = (uint64_t)(count_max < slots ? count_max : slots - 1);
     env_random(env, map->seeds, sizeof map->seeds);

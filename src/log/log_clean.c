@@ -204,6 +204,7 @@ static int map_records(struct log_cleaning *cleaning, const struct batch *batch,
             *ret_full = true;
             break;
         }
+        cleaning->map.latest_offset = record.offset;
     }
     record_reader_close(&reader);
     return err == -ENODATA ? 0 : err == -EFBIG ? -EBADMSG : err;
@@ -253,11 +254,6 @@ static int copy_begin(struct log_cleaning *cleaning)
     int32_t clean = 0;
     source_close(cleaning);
     if (cleaning->map.latest_offset < cleaning->first_dirty_offset) {
-        if (cleaning->at < list->count) {
-            say_warn(log->say, "a batch has more keys than log.cleaner.dedupe.buffer.size holds",
-                     kv_text("log", log->name), kv_int("from", cleaning->first_dirty_offset));
-            return -EBADMSG;
-        }
         cleaning->phase = CLEANING_OVER;
         return 0;
     }
