@@ -57,9 +57,9 @@ int log_cleaning_begin(struct log *log, const struct log_clean_rules *rules,
 enum log_cleaning_next { CLEANING_GOES_ON, CLEANING_WANTS_WRITER, CLEANING_DONE };
 
 /* Read and write about max_bytes. One thread at a time. 0; -ECANCELED: the log changed under the
- * cleaning, begin again; -EBADMSG: a damaged batch, or a segment that grew too large: cleaning is of
- * no use until somebody has looked (KIP-346); -ENOMEM, -ENOSPC and the like; other -errno are final
- * for the directory. After an error there is only destroy. BLOCKING. */
+ * cleaning, begin again; -EBADMSG: a damaged batch, or a segment that grew too large: cleaning is
+ * of no use until somebody has looked (KIP-346); -ENOMEM, -ENOSPC and the like; other -errno are
+ * final for the directory. After an error there is only destroy. BLOCKING. */
 int log_cleaning_step(struct log_cleaning *cleaning, int64_t max_bytes,
                       enum log_cleaning_next *ret_next, int64_t *ret_bytes);
 
