@@ -160,6 +160,26 @@ static void plan_known_id(struct classic_join *join, const struct classic *class
     }
 }
 
+/* A group of another type gives way when it has no members; its offsets stay. Then *group is NULL:
+ * as if it had not been there. */
+static int plan_take_over(struct classic_join *join, const struct group **group)
+{
+    const struct join_group_request *request = join->request;
+    const struct group_kind *kind = group_kind_of(*group);
+    if (!kind->is_empty(*group) ||
+        !classic_supports(NULL, request->protocol_type, offers_of(request))) {
+        answer_error(join, STR(""), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+        return 0;
+    }
+    if (request->member_id.size > 0) {
+        answer_error(join, request->member_id, KAFKA_UNKNOWN_MEMBER_ID);
+        return 0;
+    }
+    int err = kind->put_tombstones(*group, &join->op);
+    *group = NULL;
+    return err;
+}
+
 static int join_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
 {
     struct classic_join *join = container_of(op, struct classic_join, op);
@@ -177,8 +197,9 @@ static int join_decide(struct coord_op *op, void *state, const struct coord_turn
         return 0;
     }
     if (group && group->type != GROUP_CLASSIC) {
-        answer_error(join, STR(""), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
-        return 0;
+        int err = plan_take_over(join, &group);
+        if (err != 0 || group)
+            return err;
     }
     const struct classic *classic = group ? group->classic : NULL;
     const struct classic_member *member =

@@ -13,6 +13,7 @@
 
 #include "base/errors.h"
 #include "group/classic.h"
+#include "group/consumer_group.h"
 #include "group/expiry.h"
 #include "group/offsets.h"
 #include "protocol/stored.h"
@@ -52,8 +53,8 @@ void text_set(struct str *place, struct str text)
 
 const struct group_kind *group_kind_of(const struct group *group)
 {
-    must(group->type == GROUP_CLASSIC);
-    return &classic_kind;
+    must(group->type == GROUP_CLASSIC || group->type == GROUP_CONSUMER);
+    return group->type == GROUP_CLASSIC ? &classic_kind : &consumer_kind;
 }
 
 struct group *group_find_any(const struct group_shard *shard, struct str id)
@@ -93,6 +94,8 @@ void group_set_type(struct group_shard *shard, struct group *group, enum group_t
     }
     group->type = type;
     group->classic = NULL;
+    if (type == GROUP_CONSUMER)
+        group->consumer = consumer_group_create(shard, group);
     if (type != GROUP_NONE)
         shard->counts.groups++;
 }
@@ -292,7 +295,8 @@ static void apply_group_metadata(struct group_shard *shard, const struct coord_r
         classic_apply(shard, group, value);
         return;
     }
-    group_set_type(shard, group, GROUP_NONE);
+    if (group->type == GROUP_CLASSIC) /* else it has become something else since */
+        group_set_type(shard, group, GROUP_NONE);
     group_drop_if_unused(shard, group);
 }
 
@@ -338,7 +342,11 @@ bool group_apply(void *state, const struct coord_record *record)
     }
     /* Share and streams groups are another coordinator's; their records stay in the log as they
      * are. */
-    apply_by_type(shard, record, type->type, key, value);
+    if (apply_by_type(shard, record, type->type, key, value))
+        return true;
+    const char *why;
+    if (consumer_apply(shard, record, type->type, key, value, &why) && why)
+        record_skipped(shard, record, why);
     return true;
 }
 
@@ -375,6 +383,12 @@ static void shard_unloaded(void *state, struct wakes *wakes)
     shard->loaded = false;
 }
 
+static void shard_image_changed(void *state, const struct coord_turn *turn)
+{
+    consumer_image_changed(state, turn);
+    expiry_image_changed(state, turn); /* keeps the image for the next comparison */
+}
+
 /* offsets.topic.compression.codec: the codecs by Kafka's numbers. */
 static enum compression shard_codec(const struct broker_settings *settings)
 {
@@ -391,5 +405,5 @@ const struct coord_fold group_fold = {
     .mark = group_mark,
     .loaded = shard_loaded,
     .unloaded = shard_unloaded,
-    .image_changed = expiry_image_changed,
+    .image_changed = shard_image_changed,
 };

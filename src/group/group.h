@@ -102,7 +102,7 @@ struct group {
     int32_t pending_count; /* transactional offsets that are not decided */
     union {
         struct classic *classic;         /* NULL: as new, without members ("simple") */
-        struct consumer_group *consumer; /* src/group/consumer.h; not there yet */
+        struct consumer_group *consumer; /* never NULL */
     };
     struct str id;
 };

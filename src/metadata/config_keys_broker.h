@@ -121,7 +121,19 @@ struct broker_settings {
     int32_t group_max_session_timeout_ms;
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_max_size;
-    int32_t offset_metadata_max_bytes; /* counted in UTF-16 code units, as Kafka does */
+    int32_t group_consumer_max_size;
+    int32_t group_consumer_session_timeout_ms;
+    int32_t group_consumer_min_session_timeout_ms;
+    int32_t group_consumer_max_session_timeout_ms;
+    int32_t group_consumer_heartbeat_interval_ms;
+    int32_t group_consumer_min_heartbeat_interval_ms;
+    int32_t group_consumer_max_heartbeat_interval_ms;
+    int32_t group_consumer_assignment_interval_ms;
+    int32_t group_consumer_min_assignment_interval_ms;
+    int32_t group_consumer_max_assignment_interval_ms;
+    const char *group_consumer_assignors[2]; /* "uniform", "range": the first is the default */
+    int32_t group_consumer_assignor_count;   /* at least 1 */
+    int32_t offset_metadata_max_bytes;       /* counted in UTF-16 code units, as Kafka does */
     int32_t offsets_commit_timeout_ms;
     int32_t offsets_retention_minutes;
     int64_t offsets_retention_check_interval_ms;

@@ -251,6 +251,34 @@ static void compute_topics(struct settings_job *job)
         config_bool(&job->config->values, BROKER_CONFIG_TRANSACTION_PARTITION_VERIFICATION_ENABLE);
 }
 
+/* The assignors that there are, in the order in which they are named; those of other people are
+ * Java classes, which have no place here. */
+static void compute_assignors(struct settings_job *job)
+{
+    static const struct {
+        const char *name, *class_name;
+    } known[] = {
+        {"uniform", "org.apache.kafka.coordinator.group.assignor.UniformAssignor"},
+        {"range", "org.apache.kafka.coordinator.group.assignor.RangeAssignor"},
+    };
+    struct broker_settings *s = job->settings;
+    struct str list = get_text(job, BROKER_CONFIG_GROUP_CONSUMER_ASSIGNORS), item;
+    _Static_assert(array_size(known) == array_size(s->group_consumer_assignors), "each once");
+    s->group_consumer_assignor_count = 0;
+    while (config_list_next(list, &item, &list)) {
+        for (size_t i = 0; i < array_size(known); i++) {
+            bool named = str_equal(item, str_of(known[i].name)) ||
+                         str_equal(item, str_of(known[i].class_name));
+            bool seen = s->group_consumer_assignor_count > 0 &&
+                        s->group_consumer_assignors[0] == known[i].name;
+            if (named && !seen && s->group_consumer_assignor_count < 2)
+                s->group_consumer_assignors[s->group_consumer_assignor_count++] = known[i].name;
+        }
+    }
+    if (s->group_consumer_assignor_count == 0)
+        s->group_consumer_assignors[s->group_consumer_assignor_count++] = known[0].name;
+}
+
 static void compute_groups(struct settings_job *job)
 {
     struct broker_settings *s = job->settings;
@@ -259,6 +287,26 @@ static void compute_groups(struct settings_job *job)
     s->group_initial_rebalance_delay_ms =
         get_int(job, BROKER_CONFIG_GROUP_INITIAL_REBALANCE_DELAY_MS);
     s->group_max_size = get_int(job, BROKER_CONFIG_GROUP_MAX_SIZE);
+    s->group_consumer_max_size = get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_SIZE);
+    s->group_consumer_session_timeout_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_SESSION_TIMEOUT_MS);
+    s->group_consumer_min_session_timeout_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS);
+    s->group_consumer_max_session_timeout_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_SESSION_TIMEOUT_MS);
+    s->group_consumer_heartbeat_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS);
+    s->group_consumer_min_heartbeat_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS);
+    s->group_consumer_max_heartbeat_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_HEARTBEAT_INTERVAL_MS);
+    s->group_consumer_assignment_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS);
+    s->group_consumer_min_assignment_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS);
+    s->group_consumer_max_assignment_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS);
+    compute_assignors(job);
     s->offset_metadata_max_bytes = get_int(job, BROKER_CONFIG_OFFSET_METADATA_MAX_BYTES);
     s->offsets_commit_timeout_ms = get_int(job, BROKER_CONFIG_OFFSETS_COMMIT_TIMEOUT_MS);
     s->offsets_retention_minutes = get_int(job, BROKER_CONFIG_OFFSETS_RETENTION_MINUTES);

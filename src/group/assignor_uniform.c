@@ -1,0 +1,283 @@
+/* The balanced assignor.
+ *
+ * Where all members subscribe to the same topics the sizes are known beforehand: every member gets
+ * the quota, and so many of them one more as the division leaves. The larger share goes first to
+ * those who own more than the quota already, so no other assignment as balanced leaves more
+ * partitions where they are.
+ *
+ * Else what nobody owns goes to the least loaded subscriber, topic by topic, those with the most
+ * partitions for each subscriber first; then single partitions move from the most to the least
+ * loaded subscriber of a topic as long as that makes the two more equal. Each such move lowers the
+ * sum of the squares of the loads, so this ends.
+ *
+ * Invariants: load[m] is how many places m owns; an owner subscribes to the topic. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "group/assignor_spec.h"
+
+/* ---- all members subscribe to the same topics ---- */
+
+static bool is_homogeneous(const struct assignor_spec *spec)
+{
+    for (int32_t m = 0; m < spec->member_count; m++)
+        if (spec->members[m].topic_count != spec->topic_count)
+            return false;
+    return true;
+}
+
+/* How many each member may keep, and then how many it is to get: its share. */
+static void share_out(const struct assignor_spec *spec, const int32_t *load, int32_t *share)
+{
+    int32_t quota = spec->place_count / spec->member_count;
+    int32_t extra = spec->place_count % spec->member_count;
+    for (int32_t m = 0; m < spec->member_count; m++) {
+        share[m] = quota;
+        if (extra > 0 && load[m] > quota) {
+            share[m]++;
+            extra--;
+        }
+    }
+    for (int32_t m = 0; m < spec->member_count && extra > 0; m++) {
+        if (share[m] == quota) {
+            share[m]++;
+            extra--;
+        }
+    }
+}
+
+static int assign_homogeneous(const struct assignor_spec *spec, struct arena *arena,
+                              int32_t *owners)
+{
+    int32_t *load = arena_array(arena, (size_t)spec->member_count, sizeof *load);
+    int32_t *share = arena_array(arena, (size_t)spec->member_count, sizeof *share);
+    if (!load || !share)
+        return -ENOMEM;
+    for (int32_t place = 0; place < spec->place_count; place++)
+        if (spec->previous[place] != ASSIGNOR_NOBODY)
+            load[spec->previous[place]]++;
+    share_out(spec, load, share);
+    for (int32_t place = 0; place < spec->place_count; place++) {
+        int32_t owner = spec->previous[place];
+        owners[place] = ASSIGNOR_NOBODY;
+        if (owner != ASSIGNOR_NOBODY && share[owner] > 0) {
+            share[owner]--;
+            owners[place] = owner;
+        }
+    }
+    /* What is left goes round those with room, so that each topic is spread over them. */
+    int32_t next = 0;
+    for (int32_t place = 0; place < spec->place_count; place++) {
+        if (owners[place] != ASSIGNOR_NOBODY)
+            continue;
+        while (share[next] == 0)
+            next = (next + 1) % spec->member_count;
+        share[next]--;
+        owners[place] = next;
+        next = (next + 1) % spec->member_count;
+    }
+    return 0;
+}
+
+/* ---- subscriptions differ ---- */
+
+struct subscribers {
+    int32_t *members; /* ascending */
+    int32_t count;
+};
+
+struct uniform {
+    const struct assignor_spec *spec;
+    struct subscribers *subscribers; /* of each topic */
+    int32_t *order;                  /* topics in the order in which they are dealt with */
+    int32_t *load;                   /* of each member */
+    int32_t *owned;                  /* of each member, of the topic at hand */
+    int32_t *owners;
+};
+
+static bool subscribers_find(struct uniform *uniform, struct arena *arena)
+{
+    const struct assignor_spec *spec = uniform->spec;
+    for (int32_t m = 0; m < spec->member_count; m++)
+        for (int32_t i = 0; i < spec->members[m].topic_count; i++)
+            uniform->subscribers[spec->members[m].topics[i]].count++;
+    for (int32_t t = 0; t < spec->topic_count; t++) {
+        struct subscribers *topic = &uniform->subscribers[t];
+        topic->members = arena_array(arena, (size_t)topic->count, sizeof *topic->members);
+        if (!topic->members)
+            return false;
+        topic->count = 0;
+    }
+    for (int32_t m = 0; m < spec->member_count; m++) {
+        for (int32_t i = 0; i < spec->members[m].topic_count; i++) {
+            struct subscribers *topic = &uniform->subscribers[spec->members[m].topics[i]];
+            topic->members[topic->count++] = m;
+        }
+    }
+    return true;
+}
+
+static int id_order(struct uuid a, struct uuid b)
+{
+    for (int half = 0; half < 2; half++) { /* Java compares two signed numbers */
+        int64_t x = (int64_t)load_be64(a.bytes + 8 * half);
+        int64_t y = (int64_t)load_be64(b.bytes + 8 * half);
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
+    return 0;
+}
+
+/* Topics with many partitions for each subscriber first: they weigh most. */
+static int topic_order(const void *a, const void *b, void *context)
+{
+    const struct uniform *uniform = context;
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    const struct assignor_topic *topics = uniform->spec->topics;
+    int64_t x_subscribers = uniform->subscribers[x].count;
+    int64_t y_subscribers = uniform->subscribers[y].count;
+    int64_t x_weight = topics[x].partition_count * y_subscribers;
+    int64_t y_weight = topics[y].partition_count * x_subscribers;
+    if (x_weight != y_weight)
+        return x_weight > y_weight ? -1 : 1;
+    if (x_subscribers != y_subscribers)
+        return x_subscribers < y_subscribers ? -1 : 1;
+    return id_order(topics[x].id, topics[y].id);
+}
+
+static bool is_subscriber(const struct assignor_member *member, int32_t topic)
+{
+    int32_t low = 0, high = member->topic_count;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (member->topics[middle] < topic)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < member->topic_count && member->topics[low] == topic;
+}
+
+static void keep_what_is_subscribed(struct uniform *uniform)
+{
+    const struct assignor_spec *spec = uniform->spec;
+    for (int32_t t = 0; t < spec->topic_count; t++) {
+        for (int32_t p = 0; p < spec->topics[t].partition_count; p++) {
+            int32_t place = spec->topics[t].first + p;
+            int32_t owner = spec->previous[place];
+            if (owner != ASSIGNOR_NOBODY && !is_subscriber(&spec->members[owner], t))
+                owner = ASSIGNOR_NOBODY;
+            uniform->owners[place] = owner;
+            if (owner != ASSIGNOR_NOBODY)
+                uniform->load[owner]++;
+        }
+    }
+}
+
+static int32_t least_loaded(const struct uniform *uniform, const struct subscribers *topic)
+{
+    int32_t least = topic->members[0];
+    for (int32_t i = 1; i < topic->count; i++)
+        if (uniform->load[topic->members[i]] < uniform->load[least])
+            least = topic->members[i];
+    return least;
+}
+
+/* The most loaded one that owns something of the topic at hand, or nobody. */
+static int32_t most_loaded_owner(const struct uniform *uniform, const struct subscribers *topic)
+{
+    int32_t most = ASSIGNOR_NOBODY;
+    for (int32_t i = 0; i < topic->count; i++) {
+        int32_t member = topic->members[i];
+        if (uniform->owned[member] > 0 &&
+            (most == ASSIGNOR_NOBODY || uniform->load[member] >= uniform->load[most]))
+            most = member;
+    }
+    return most;
+}
+
+static void deal_out(struct uniform *uniform, int32_t t)
+{
+    const struct assignor_topic *topic = &uniform->spec->topics[t];
+    for (int32_t p = 0; p < topic->partition_count; p++) {
+        if (uniform->owners[topic->first + p] != ASSIGNOR_NOBODY)
+            continue;
+        int32_t member = least_loaded(uniform, &uniform->subscribers[t]);
+        uniform->owners[topic->first + p] = member;
+        uniform->load[member]++;
+    }
+}
+
+/* One place of the topic that this member owns; it owns some. The last one. */
+static int32_t place_of(const struct uniform *uniform, const struct assignor_topic *topic,
+                        int32_t member)
+{
+    int32_t place = topic->first + topic->partition_count - 1;
+    while (uniform->owners[place] != member)
+        place--;
+    return place;
+}
+
+/* Whether anything moved. */
+static bool balance_topic(struct uniform *uniform, int32_t t)
+{
+    const struct assignor_topic *topic = &uniform->spec->topics[t];
+    const struct subscribers *subscribers = &uniform->subscribers[t];
+    bool moved = false;
+    if (subscribers->count < 2)
+        return false;
+    for (int32_t i = 0; i < subscribers->count; i++)
+        uniform->owned[subscribers->members[i]] = 0;
+    for (int32_t p = 0; p < topic->partition_count; p++)
+        uniform->owned[uniform->owners[topic->first + p]]++;
+    for (;;) {
+        int32_t from = most_loaded_owner(uniform, subscribers);
+        int32_t to = least_loaded(uniform, subscribers);
+        if (from == ASSIGNOR_NOBODY || uniform->load[from] - uniform->load[to] <= 1)
+            return moved;
+        uniform->owners[place_of(uniform, topic, from)] = to;
+        uniform->load[from]--, uniform->owned[from]--;
+        uniform->load[to]++, uniform->owned[to]++;
+        moved = true;
+    }
+}
+
+static int assign_heterogeneous(const struct assignor_spec *spec, struct arena *arena,
+                                int32_t *owners)
+{
+    struct uniform uniform = {
+        .spec = spec,
+        .owners = owners,
+        .subscribers = arena_array(arena, (size_t)spec->topic_count, sizeof *uniform.subscribers),
+        .order = arena_array(arena, (size_t)spec->topic_count, sizeof *uniform.order),
+        .load = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.load),
+        .owned = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.owned),
+    };
+    if (!uniform.subscribers || !uniform.order || !uniform.load || !uniform.owned ||
+        !subscribers_find(&uniform, arena))
+        return -ENOMEM;
+    for (int32_t t = 0; t < spec->topic_count; t++)
+        uniform.order[t] = t;
+    qsort_r(uniform.order, (size_t)spec->topic_count, sizeof *uniform.order, topic_order, &uniform);
+    keep_what_is_subscribed(&uniform);
+    for (int32_t i = 0; i < spec->topic_count; i++)
+        deal_out(&uniform, uniform.order[i]);
+    bool moved = true;
+    for (int round = 0; round < ASSIGNOR_ROUNDS_MAX && moved; round++) {
+        moved = false;
+        for (int32_t i = 0; i < spec->topic_count; i++)
+            moved = balance_topic(&uniform, uniform.order[i]) || moved;
+    }
+    return 0;
+}
+
+static int assign_uniform(const struct assignor_spec *spec, struct arena *arena,
+                          int32_t *ret_owners)
+{
+    if (spec->member_count == 0 || spec->place_count == 0)
+        return 0;
+    return is_homogeneous(spec) ? assign_homogeneous(spec, arena, ret_owners)
+                                : assign_heterogeneous(spec, arena, ret_owners);
+}
+
+const struct assignor uniform_assignor = {"uniform", assign_uniform};

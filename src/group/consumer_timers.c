@@ -1,0 +1,134 @@
+#include "group/consumer_timers.h"
+
+#include <stdlib.h>
+
+#include "group/consumer_ops.h"
+#include "metadata/config_keys.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+/* A dynamic setting of the group, within the broker's bounds; `otherwise` where it has none. The
+ * controller has checked it when it was set. */
+static int32_t setting(const struct group *group, const struct coord_turn *turn, struct str name,
+                       int32_t min, int32_t max, int32_t otherwise)
+{
+    struct config_pairs pairs = {NULL, 0};
+    int64_t value = 0;
+    if (turn->image)
+        pairs = image_configs(turn->image, CONFIG_RESOURCE_GROUP, group->id);
+    struct str text = config_pairs_get(pairs, name);
+    if (!text.data || text.size < 1 || text.size > 10)
+        return otherwise;
+    for (int32_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return otherwise;
+        value = value * 10 + (text.data[i] - '0');
+    }
+    if (value < min)
+        return min;
+    return value > max ? max : (int32_t)value;
+}
+
+int32_t consumer_session_timeout_ms(const struct group *group, const struct coord_turn *turn)
+{
+    const struct broker_settings *settings = turn->settings;
+    return setting(group, turn, STR("consumer.session.timeout.ms"),
+                   settings->group_consumer_min_session_timeout_ms,
+                   settings->group_consumer_max_session_timeout_ms,
+                   settings->group_consumer_session_timeout_ms);
+}
+
+int32_t consumer_heartbeat_interval_ms(const struct group *group, const struct coord_turn *turn)
+{
+    const struct broker_settings *settings = turn->settings;
+    return setting(group, turn, STR("consumer.heartbeat.interval.ms"),
+                   settings->group_consumer_min_heartbeat_interval_ms,
+                   settings->group_consumer_max_heartbeat_interval_ms,
+                   settings->group_consumer_heartbeat_interval_ms);
+}
+
+int32_t consumer_assignment_interval_ms(const struct group *group, const struct coord_turn *turn)
+{
+    const struct broker_settings *settings = turn->settings;
+    return setting(group, turn, STR("consumer.assignment.interval.ms"),
+                   settings->group_consumer_min_assignment_interval_ms,
+                   settings->group_consumer_max_assignment_interval_ms,
+                   settings->group_consumer_assignment_interval_ms);
+}
+
+void consumer_session_start(struct group_shard *shard, struct consumer_member *member,
+                            const struct coord_turn *turn)
+{
+    int64_t timeout_ms = consumer_session_timeout_ms(member->group->group, turn);
+    coord_timer_set(shard->shard, &member->session, turn->now_ns + timeout_ms * NS_PER_MS);
+}
+
+void consumer_rebalance_start(struct group_shard *shard, struct consumer_member *member,
+                              const struct coord_turn *turn)
+{
+    if (member->current.state != CONSUMER_UNREVOKED) {
+        coord_timer_cancel(shard->shard, &member->rebalance);
+        return;
+    }
+    int64_t timeout_ms = member->subscription.rebalance_timeout_ms;
+    member->rebalance_epoch = member->current.epoch;
+    coord_timer_set(shard->shard, &member->rebalance,
+                    turn->now_ns + (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS);
+}
+
+/* ---- when they fire ---- */
+
+static int expel(struct consumer_member *member, struct coord_op *op, const struct coord_turn *turn)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    int err = consumer_put_fenced(op, &arena, member->group, member, turn);
+    arena_close(&arena);
+    return err;
+}
+
+static int session_decide(struct coord_timer *timer, struct coord_op *op, void *state,
+                          const struct coord_turn *turn)
+{
+    struct consumer_member *member = container_of(timer, struct consumer_member, session);
+    const struct group_shard *shard = state;
+    say_info(coord_shard_say(shard->shard), "member of a consumer group is gone",
+             kv_str("group", member->group->group->id), kv_str("member", member->id),
+             kv_text("why", "its session ended"));
+    return expel(member, op, turn);
+}
+
+static int rebalance_decide(struct coord_timer *timer, struct coord_op *op, void *state,
+                            const struct coord_turn *turn)
+{
+    struct consumer_member *member = container_of(timer, struct consumer_member, rebalance);
+    const struct group_shard *shard = state;
+    if (member->current.epoch != member->rebalance_epoch)
+        return 0; /* it went on meanwhile */
+    say_info(coord_shard_say(shard->shard), "member of a consumer group is put out",
+             kv_str("group", member->group->group->id), kv_str("member", member->id),
+             kv_text("why", "it did not give up its partitions in time"));
+    return expel(member, op, turn);
+}
+
+/* Only called while the member is there: if the records could not be written, try again. */
+static void timer_settle(struct coord_timer *timer, struct coord_op *op, void *state,
+                         const struct coord_turn *turn, int error)
+{
+    struct group_shard *shard = state;
+    (void)op;
+    if (error != 0)
+        coord_timer_set(shard->shard, timer, turn->now_ns + GROUP_RETRY_MS * NS_PER_MS);
+}
+
+void consumer_timers_init(struct consumer_member *member)
+{
+    coord_timer_init(&member->session);
+    member->session.liveness = true;
+    member->session.decide = session_decide;
+    member->session.settle = timer_settle;
+    coord_timer_init(&member->rebalance);
+    member->rebalance.liveness = true;
+    member->rebalance.decide = rebalance_decide;
+    member->rebalance.settle = timer_settle;
+}

@@ -1,0 +1,611 @@
+/* Groups of the consumer protocol: who gets in, who is fenced, how partitions change hands, and
+ * that the log knows all of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "../metadata/metadata_test.h"
+#include "base/errors.h"
+#include "consumer_kit.h"
+#include "group/consumer_metadata.h"
+
+static int setup(void **state)
+{
+    struct kit *kit = malloc(sizeof *kit);
+    consumer_kit_init(kit);
+    *state = kit;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    consumer_kit_close(*state);
+    free(*state);
+    return 0;
+}
+
+static const struct consumer_group *group_of(struct kit *kit)
+{
+    return consumer_group_of(group_kit_group(kit, "g"));
+}
+
+/* ---- joining and leaving ---- */
+
+static void a_member_that_joins_alone_gets_all_partitions(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(a.epoch, 1);
+    assert_int_equal(a.interval_ms, 5000);
+    assert_string_equal(consumer_owns(&a), "t0:0,1,2");
+    assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+}
+
+static void a_member_without_an_id_is_given_one(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(strlen(a.id), 22);
+    assert_int_equal(consumer_ping(&a), 0);
+}
+
+static void a_heartbeat_without_news_has_no_assignment_and_writes_nothing(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    int64_t end = log_end_offset(kit_partition(kit, 0)->log);
+    assert_int_equal(consumer_ping(&a), 0);
+    assert_false(a.assigned);
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_true(a.assigned); /* whoever sends everything hears everything */
+    assert_int_equal(log_end_offset(kit_partition(kit, 0)->log), end);
+}
+
+static void requests_are_checked_before_any_group_is_looked_at(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "", "a");
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    consumer_init(&a, kit, "g", "a");
+    a.rebalance_ms = -1;
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    a.rebalance_ms = 1000;
+    a.owned[0] = (struct owned){0, 0};
+    a.owned_count = 1;
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    a.owned_count = 0;
+    a.instance_id = "";
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    a.instance_id = NULL;
+    a.assignor = "sticky";
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_UNSUPPORTED_ASSIGNOR);
+    a.assignor = NULL;
+    a.epoch = -3;
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    a.epoch = 0;
+    assert_int_equal(consumer_leave_static(&a), KAFKA_INVALID_REQUEST);
+    assert_null(group_kit_group(kit, "g"));
+}
+
+static void who_is_not_a_member_is_told_so(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    a.epoch = 1;
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(consumer_leave(&a), KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(consumer_leave(&a), KAFKA_UNKNOWN_MEMBER_ID);
+}
+
+static void a_full_group_takes_nobody_more(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    kit->broker.group_consumer_max_size = 1;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_heartbeat(&b), KAFKA_GROUP_MAX_SIZE_REACHED);
+    assert_int_equal(consumer_heartbeat(&a), 0);
+}
+
+static void the_last_one_to_leave_leaves_an_empty_group_that_can_be_deleted(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    struct group_delete drop;
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    group_delete_init(&drop);
+    drop.group = STR("g");
+    assert_int_equal(group_kit_run(kit, &drop.op), KAFKA_NON_EMPTY_GROUP);
+    assert_int_equal(consumer_leave(&a), 0);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
+    assert_int_equal(group_of(kit)->epoch, 2);
+    assert_int_equal(group_of(kit)->assignment_epoch, 2);
+    group_kit_restart(kit);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
+    group_delete_init(&drop);
+    drop.group = STR("g");
+    assert_int_equal(group_kit_run(kit, &drop.op), 0);
+    assert_null(group_kit_group(kit, "g"));
+    group_kit_restart(kit);
+    assert_null(group_kit_group(kit, "g"));
+}
+
+/* ---- partitions change hands ---- */
+
+static void a_partition_is_given_to_nobody_before_its_owner_gave_it_up(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_int_equal(b.epoch, 2); /* it waits for what a still owns */
+    assert_string_equal(consumer_owns(&b), "");
+    assert_string_equal(group_kit_state_name(kit, "g"), "Reconciling");
+    a.holds_on = true;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(a.epoch, 1); /* it keeps its epoch as long as it has more than it should */
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_string_equal(consumer_owns(&b), "");
+    a.holds_on = false;
+    assert_int_equal(consumer_heartbeat(&a), 0); /* hears what it is to have */
+    assert_int_equal(a.owned_count, 2);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_string_equal(consumer_owns(&b), "");
+    assert_int_equal(consumer_heartbeat(&a), 0); /* has given up */
+    assert_int_equal(a.epoch, 2);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_int_equal(b.owned_count, 1);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+}
+
+static void a_member_that_does_not_give_up_in_time_is_put_out(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    m[0].rebalance_ms = 10000;
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    assert_int_equal(consumer_heartbeat(&m[1]), 0);
+    m[0].holds_on = true;
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    group_kit_pass(kit, 9000);
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    group_kit_pass(kit, 1500);
+    assert_int_equal(consumer_heartbeat(&m[0]), KAFKA_UNKNOWN_MEMBER_ID);
+    consumers_settle(&m[1], 1);
+    assert_string_equal(consumer_owns(&m[1]), "t0:0,1,2");
+}
+
+static void a_member_that_falls_silent_loses_its_session(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    consumers_settle(m, 2);
+    group_kit_pass(kit, 30000);
+    assert_int_equal(consumer_ping(&m[1]), 0);
+    group_kit_pass(kit, 20000);
+    assert_int_equal(consumer_ping(&m[0]), KAFKA_UNKNOWN_MEMBER_ID);
+    consumers_settle(&m[1], 1);
+    assert_string_equal(consumer_owns(&m[1]), "t0:0,1,2");
+}
+
+static void sessions_begin_anew_when_the_group_is_loaded(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    group_kit_pass(kit, 40000);
+    group_kit_restart(kit);
+    group_kit_pass(kit, 40000);
+    assert_int_equal(consumer_ping(&a), 0);
+    group_kit_restart(kit);
+    group_kit_pass(kit, 46000);
+    assert_int_equal(consumer_ping(&a), KAFKA_UNKNOWN_MEMBER_ID);
+}
+
+static void a_changed_subscription_gives_the_group_a_new_epoch(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    consumers_settle(m, 2);
+    int32_t epoch = group_of(kit)->epoch;
+    m[0].topics[0] = "t1";
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    assert_int_equal(group_of(kit)->epoch, epoch + 1);
+    consumers_settle(m, 2);
+    assert_string_equal(consumer_owns(&m[0]), "t1:0,1,2,3");
+    assert_string_equal(consumer_owns(&m[1]), "t0:0,1,2");
+    /* The same names in another order, one of them twice, are the same subscription. */
+    m[0].topics[1] = "t1";
+    m[0].topic_count = 2;
+    epoch = group_of(kit)->epoch;
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    assert_int_equal(group_of(kit)->epoch, epoch);
+}
+
+static void members_prefer_an_assignor_and_the_group_follows_most_of_them(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    for (int i = 0; i < 2; i++) {
+        m[i].topics[0] = "t1";
+        m[i].topics[1] = "t3";
+        m[i].topic_count = 2;
+        m[i].assignor = "range";
+    }
+    consumers_settle(m, 2);
+    assert_string_equal(consumer_owns(&m[0]), "t1:0,1 t3:0,1,2");
+    assert_string_equal(consumer_owns(&m[1]), "t1:2,3 t3:3,4,5");
+    int32_t epoch = group_of(kit)->epoch;
+    m[0].assignor = m[1].assignor = "uniform";
+    consumers_settle(m, 2);
+    assert_true(group_of(kit)->epoch > epoch);
+}
+
+static void members_that_join_within_the_interval_share_an_assignment(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    kit->broker.group_consumer_assignment_interval_ms = 1000;
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    assert_int_equal(consumer_heartbeat(&m[1]), 0);
+    assert_int_equal(m[1].epoch, 1); /* of the assignment that there is */
+    assert_string_equal(group_kit_state_name(kit, "g"), "Assigning");
+    group_kit_pass(kit, 1000);
+    consumers_settle(m, 2);
+    assert_int_equal(m[1].epoch, 2);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+}
+
+/* ---- the cluster changes ---- */
+
+static void partitions_that_are_added_are_assigned_with_the_next_heartbeat(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    static const int32_t more[] = {5, 4, 5, 6};
+    consumer_init(&a, kit, "g", "a");
+    consumers_settle(&a, 1);
+    consumer_kit_topics(kit, more);
+    assert_int_equal(consumer_ping(&a), 0);
+    assert_true(a.assigned);
+    assert_string_equal(consumer_owns(&a), "t0:0,1,2,3,4");
+}
+
+static void a_topic_that_is_deleted_is_taken_away_and_one_that_is_made_is_given(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    static const int32_t without[] = {3, 0, 5, 6}, again[] = {3, 2, 5, 6};
+    consumer_init(&a, kit, "g", "a");
+    a.topics[1] = "t1";
+    a.topic_count = 2;
+    consumers_settle(&a, 1);
+    consumer_kit_topics(kit, without);
+    consumers_settle(&a, 1);
+    assert_string_equal(consumer_owns(&a), "t0:0,1,2");
+    consumer_kit_topics(kit, again);
+    consumers_settle(&a, 1);
+    assert_string_equal(consumer_owns(&a), "t0:0,1,2 t1:0,1");
+}
+
+static void a_change_of_other_topics_disturbs_nobody(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    static const int32_t other[] = {3, 4, 9, 6};
+    consumer_init(&a, kit, "g", "a");
+    consumers_settle(&a, 1);
+    int32_t epoch = group_of(kit)->epoch;
+    consumer_kit_topics(kit, other);
+    assert_int_equal(consumer_ping(&a), 0);
+    assert_int_equal(group_of(kit)->epoch, epoch);
+}
+
+static void apply_broker(struct image_builder *builder, int32_t id, const char *rack)
+{
+    struct register_broker_record record;
+    register_broker_record_init(&record);
+    record.broker_id = id;
+    record.rack = str_of(rack);
+    assert_true(apply(builder, METADATA_REGISTER_BROKER_RECORD, &record));
+}
+
+/* The group's hash is that of the hashes of its topics, which were computed with the library that
+ * Kafka uses (hash4j's xxh3_64) over the fields in Kafka's order. */
+static void the_hash_of_topics_is_kafkas(void **state)
+{
+    static const uint64_t kafkas[] = {0x90ed06a6e034b205u, 0xb1dbe508a58cb782u};
+    const struct uuid foo = uuid_of(0x0102030405060708u, 0x1112131415161718u);
+    const struct uuid other = uuid_of(0x2102030405060708u, 0x1112131415161718u);
+    struct str names[] = {STR("b\xc3\xa9\xf0\x9f\x98\x80"), STR("foo"), STR("no such topic")};
+    struct image_builder builder;
+    struct arena arena;
+    (void)state;
+    arena_init(&arena, 0);
+    image_builder_init(&builder, NULL);
+    apply_broker(&builder, 1, "rack2");
+    apply_broker(&builder, 2, "rack1");
+    assert_true(apply_topic_named(&builder, "foo", foo));
+    assert_true(apply_partition_of(&builder, foo, 0, 11)); /* of brokers without racks */
+    assert_true(apply_partition_of(&builder, foo, 1, 11));
+    assert_true(apply_topic_named(&builder, names[0].data, other));
+    assert_true(apply_partition_of(&builder, other, 0, 1));
+    struct image *image = image_builder_snapshot(&builder);
+    image_builder_close(&builder);
+    assert_true((uint64_t)consumer_metadata_hash(image, (struct str_array){names, 3}, &arena) ==
+                XXH3_64bits(kafkas, 16));
+    assert_true((uint64_t)consumer_metadata_hash(image, (struct str_array){names + 1, 1}, &arena) ==
+                XXH3_64bits(kafkas + 1, 8));
+    assert_int_equal(consumer_metadata_hash(image, (struct str_array){names + 2, 1}, &arena), 0);
+    image_unref(image);
+    arena_close(&arena);
+}
+
+/* ---- fencing ---- */
+
+static void a_member_may_be_one_epoch_behind_but_no_further(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b, late;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    late = a;
+    assert_int_equal(consumer_heartbeat(&a), 0); /* told to give up one */
+    assert_int_equal(consumer_heartbeat(&a), 0); /* and has */
+    assert_int_equal(a.epoch, 2);
+    late.epoch = 1;
+    late.owned_count = a.owned_count; /* the answer was lost */
+    memcpy(late.owned, a.owned, sizeof a.owned);
+    assert_int_equal(consumer_heartbeat(&late), 0);
+    assert_int_equal(late.epoch, 2);
+    late.epoch = 1;
+    late.owned_count = 3;
+    for (int i = 0; i < 3; i++)
+        late.owned[i] = (struct owned){0, i};
+    assert_int_equal(consumer_heartbeat(&late), KAFKA_FENCED_MEMBER_EPOCH);
+    late.epoch = 3;
+    assert_int_equal(consumer_heartbeat(&late), KAFKA_FENCED_MEMBER_EPOCH);
+    late.epoch = 0; /* it starts anew and is who it was */
+    late.owned_count = 0;
+    assert_int_equal(consumer_heartbeat(&late), 0);
+    assert_int_equal(late.epoch, 2);
+}
+
+static void a_static_member_that_comes_back_has_what_it_had(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2], back;
+    char before[4096];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    m[0].instance_id = "i";
+    consumers_settle(m, 2);
+    snprintf(before, sizeof before, "%s", consumer_owns(&m[0]));
+    back = m[0];
+    assert_int_equal(consumer_leave_static(&m[0]), 0);
+    assert_int_equal(consumer_heartbeat(&m[1]), 0);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Reconciling");
+    group_kit_restart(kit);
+    consumer_init(&back, kit, "g", "c");
+    back.instance_id = "i";
+    assert_int_equal(consumer_heartbeat(&back), 0);
+    assert_string_equal(consumer_owns(&back), before);
+    assert_int_equal(back.epoch, m[1].epoch); /* nobody was disturbed */
+    assert_int_equal(group_of(kit)->member_count, 2);
+    m[0].epoch = m[1].epoch;
+    assert_int_equal(consumer_heartbeat(&m[0]), KAFKA_FENCED_INSTANCE_ID);
+    group_kit_restart(kit);
+    assert_int_equal(consumer_heartbeat(&back), 0);
+    assert_string_equal(consumer_owns(&back), before);
+}
+
+static void an_instance_id_in_use_is_not_released(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    a.instance_id = b.instance_id = "i";
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_heartbeat(&b), KAFKA_UNRELEASED_INSTANCE_ID);
+    assert_int_equal(consumer_leave(&b), KAFKA_FENCED_INSTANCE_ID);
+    b.instance_id = "j";
+    b.epoch = 1;
+    assert_int_equal(consumer_heartbeat(&b), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(consumer_leave(&a), 0);
+    b.instance_id = "i";
+    b.epoch = 0;
+    assert_int_equal(consumer_heartbeat(&b), 0);
+}
+
+static void a_static_member_that_stays_away_loses_its_place(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "a");
+    a.instance_id = "i";
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_leave_static(&a), 0);
+    group_kit_pass(kit, 44000);
+    assert_int_equal(group_of(kit)->member_count, 1);
+    group_kit_pass(kit, 2000);
+    assert_int_equal(group_of(kit)->member_count, 0);
+}
+
+/* ---- offsets ---- */
+
+static void commits_are_taken_from_members_of_this_epoch_or_of_that_of_the_partition(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    assert_int_equal(consumer_commit(&m[0], 1, 0, 0, 5), 0);
+    assert_int_equal(consumer_commit(&m[0], 2, 0, 0, 5), KAFKA_STALE_MEMBER_EPOCH);
+    assert_int_equal(consumer_commit(&m[1], 1, 0, 0, 5), KAFKA_UNKNOWN_MEMBER_ID);
+    consumers_settle(m, 2);
+    assert_int_equal(m[0].epoch, 2);
+    /* It has had these ever since epoch 1, the other one it gave away. */
+    assert_int_equal(consumer_commit(&m[0], 1, 0, m[0].owned[0].partition, 6), 0);
+    assert_int_equal(consumer_commit(&m[0], 1, 0, m[1].owned[0].partition, 6),
+                     KAFKA_STALE_MEMBER_EPOCH);
+    assert_int_equal(consumer_commit(&m[1], 1, 0, m[1].owned[0].partition, 6),
+                     KAFKA_STALE_MEMBER_EPOCH);
+    group_kit_restart(kit);
+    assert_int_equal(consumer_commit(&m[0], 1, 0, m[0].owned[0].partition, 7), 0);
+    assert_int_equal(commit_as_nobody(kit, "g", "t0", 0, 1), KAFKA_UNKNOWN_MEMBER_ID);
+}
+
+static void offsets_of_an_empty_classic_group_stay_when_consumers_take_it_over(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    assert_int_equal(commit_as_nobody(kit, "g", "t0", 1, 42), 0);
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(fetch(kit, "g", "t0", 1), 42);
+    group_kit_restart(kit);
+    assert_non_null(group_of(kit));
+    assert_int_equal(fetch(kit, "g", "t0", 1), 42);
+}
+
+static void a_classic_group_with_members_is_no_consumer_group(void **state)
+{
+    struct kit *kit = *state;
+    struct member classic;
+    struct consumer a;
+    member_init(&classic, kit, "g", "classic");
+    members_settle(kit, &classic, 1);
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(member_heartbeat(&classic), 0);
+}
+
+static void classic_members_take_over_an_empty_consumer_group_and_its_offsets(void **state)
+{
+    struct kit *kit = *state;
+    struct member classic;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "a");
+    member_init(&classic, kit, "g", "classic");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_commit(&a, 1, 0, 1, 42), 0);
+    assert_true(member_join(&classic));
+    assert_int_equal(classic.join_error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    assert_int_equal(consumer_leave(&a), 0);
+    members_settle(kit, &classic, 1);
+    assert_null(group_of(kit));
+    assert_int_equal(fetch(kit, "g", "t0", 1), 42);
+    group_kit_restart(kit);
+    assert_null(group_of(kit));
+    assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+    assert_int_equal(fetch(kit, "g", "t0", 1), 42);
+}
+
+/* ---- describe ---- */
+
+static void a_description_names_members_topics_and_both_assignments(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    struct consumer_describe describe;
+    struct consumer_group_describe_response_described_group answer;
+    struct arena arena;
+    arena_init(&arena, 0);
+    consumer_init(&a, kit, "g", "a");
+    consumer_describe_init(&describe);
+    consumer_group_describe_response_described_group_init(&answer);
+    describe.group = STR("g");
+    describe.arena = &arena;
+    describe.answer = &answer;
+    assert_int_equal(group_kit_run(kit, &describe.op), KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    consumer_describe_init(&describe);
+    describe.group = STR("g");
+    describe.arena = &arena;
+    describe.answer = &answer;
+    assert_int_equal(group_kit_run(kit, &describe.op), 0);
+    assert_true(str_equal(answer.group_state, STR("Stable")));
+    assert_true(str_equal(answer.assignor_name, STR("uniform")));
+    assert_int_equal(answer.members.count, 1);
+    const struct consumer_group_describe_response_member *member = &answer.members.items[0];
+    assert_true(str_equal(member->member_id, STR("a")));
+    assert_int_equal(member->member_epoch, 1);
+    assert_int_equal(member->assignment.topic_partitions.count, 1);
+    assert_true(str_equal(member->assignment.topic_partitions.items[0].topic_name, STR("t0")));
+    assert_int_equal(member->target_assignment.topic_partitions.items[0].partitions.count, 3);
+    arena_close(&arena);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_member_that_joins_alone_gets_all_partitions),
+        T(a_member_without_an_id_is_given_one),
+        T(a_heartbeat_without_news_has_no_assignment_and_writes_nothing),
+        T(requests_are_checked_before_any_group_is_looked_at),
+        T(who_is_not_a_member_is_told_so),
+        T(a_full_group_takes_nobody_more),
+        T(the_last_one_to_leave_leaves_an_empty_group_that_can_be_deleted),
+        T(a_partition_is_given_to_nobody_before_its_owner_gave_it_up),
+        T(a_member_that_does_not_give_up_in_time_is_put_out),
+        T(a_member_that_falls_silent_loses_its_session),
+        T(sessions_begin_anew_when_the_group_is_loaded),
+        T(a_changed_subscription_gives_the_group_a_new_epoch),
+        T(members_prefer_an_assignor_and_the_group_follows_most_of_them),
+        T(members_that_join_within_the_interval_share_an_assignment),
+        T(partitions_that_are_added_are_assigned_with_the_next_heartbeat),
+        T(a_topic_that_is_deleted_is_taken_away_and_one_that_is_made_is_given),
+        T(a_change_of_other_topics_disturbs_nobody),
+        T(the_hash_of_topics_is_kafkas),
+        T(a_member_may_be_one_epoch_behind_but_no_further),
+        T(a_static_member_that_comes_back_has_what_it_had),
+        T(an_instance_id_in_use_is_not_released),
+        T(a_static_member_that_stays_away_loses_its_place),
+        T(commits_are_taken_from_members_of_this_epoch_or_of_that_of_the_partition),
+        T(offsets_of_an_empty_classic_group_stay_when_consumers_take_it_over),
+        T(a_classic_group_with_members_is_no_consumer_group),
+        T(classic_members_take_over_an_empty_consumer_group_and_its_offsets),
+        T(a_description_names_members_topics_and_both_assignments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
