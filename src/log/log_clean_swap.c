@@ -151,7 +151,7 @@ static int exchange(struct log_cleaning *cleaning, int32_t at)
      * watermark. */
     err = env_sync_dir(log->env, log->dir);
     if (err < 0)
-        return err;
+        return -EIO; /* a .swap is left: it must not outlive what it was made of */
     list_exchange(cleaning, at);
     cleaned->segment = NULL; /* the list's now */
     err = old_segments_leave(cleaning);
