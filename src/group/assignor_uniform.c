@@ -7,8 +7,9 @@
  *
  * Else what nobody owns goes to the least loaded subscriber, topic by topic, those with the most
  * partitions for each subscriber first; then single partitions move from the most to the least
- * loaded subscriber of a topic as long as that makes the two more equal. Each such move lowers the
- * sum of the squares of the loads, so this ends.
+ * loaded subscriber of a topic as long as that makes the two more equal. What comes out of that
+ * depends on who is taken among equals. It is whom Kafka takes, for want of a better reason: so no
+ * group is less balanced here, and none is moved about more.
  *
  * Invariants: load[m] is how many places m owns; an owner subscribes to the topic. */
 #include <errno.h>
@@ -91,7 +92,9 @@ struct uniform {
     struct subscribers *subscribers; /* of each topic */
     int32_t *order;                  /* topics in the order in which they are dealt with */
     int32_t *load;                   /* of each member */
-    int32_t *owned;                  /* of each member, of the topic at hand */
+    int32_t *sorted;                 /* room for the subscribers of the topic at hand */
+    int32_t *chain;                  /* of each member, of the topic at hand: a place, or none */
+    int32_t *next;                   /* of each place: the next one in its chain */
     int32_t *owners;
 };
 
@@ -174,71 +177,162 @@ static void keep_what_is_subscribed(struct uniform *uniform)
     }
 }
 
-static int32_t least_loaded(const struct uniform *uniform, const struct subscribers *topic)
+/* ---- levels: the subscribers of one topic by load ----
+ *
+ * From below, a level takes in all who have so many and hands them out one after the other; then
+ * the next level takes in those who have one more, so that whoever was given one is in it again.
+ * From above likewise, downwards, without those who were excluded. */
+struct levels {
+    const struct uniform *uniform;
+    int32_t *members; /* ascending by load, then index; those excluded are behind high_end */
+    int32_t count;
+    int32_t low_end, low_next, low_load;                /* the level from below: [0, low_end) */
+    int32_t high_start, high_end, high_next, high_load; /* from above: [high_start, high_end) */
+};
+
+static int load_order(const void *a, const void *b, void *context)
 {
-    int32_t least = topic->members[0];
-    for (int32_t i = 1; i < topic->count; i++)
-        if (uniform->load[topic->members[i]] < uniform->load[least])
-            least = topic->members[i];
-    return least;
+    const struct uniform *uniform = context;
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    if (uniform->load[x] != uniform->load[y])
+        return uniform->load[x] < uniform->load[y] ? -1 : 1;
+    return x < y ? -1 : x > y;
 }
 
-/* The most loaded one that owns something of the topic at hand, or nobody. */
-static int32_t most_loaded_owner(const struct uniform *uniform, const struct subscribers *topic)
+static struct levels levels_of(struct uniform *uniform, const struct subscribers *topic)
 {
-    int32_t most = ASSIGNOR_NOBODY;
-    for (int32_t i = 0; i < topic->count; i++) {
-        int32_t member = topic->members[i];
-        if (uniform->owned[member] > 0 &&
-            (most == ASSIGNOR_NOBODY || uniform->load[member] >= uniform->load[most]))
-            most = member;
+    int32_t *members = uniform->sorted, last = topic->count - 1;
+    memcpy(members, topic->members, (size_t)topic->count * sizeof *members);
+    qsort_r(members, (size_t)topic->count, sizeof *members, load_order, uniform);
+    return (struct levels){.uniform = uniform,
+                           .members = members,
+                           .count = topic->count,
+                           .low_load = uniform->load[members[0]] - 1,
+                           .high_start = topic->count,
+                           .high_end = topic->count,
+                           .high_next = last,
+                           .high_load = uniform->load[members[last]] + 1};
+}
+
+static int32_t load_at(const struct levels *levels, int32_t index)
+{
+    return levels->uniform->load[levels->members[index]];
+}
+
+/* Who gets the next one. */
+static int32_t levels_low(struct levels *levels)
+{
+    if (levels->low_next == levels->low_end) {
+        levels->low_load++;
+        while (levels->low_end < levels->count &&
+               load_at(levels, levels->low_end) == levels->low_load)
+            levels->low_end++;
+        levels->low_next = 0;
     }
-    return most;
+    return levels->members[levels->low_next++];
+}
+
+/* Who gives one away; nobody when all are excluded. */
+static int32_t levels_high(struct levels *levels)
+{
+    if (levels->high_next < levels->high_start) {
+        if (levels->high_end <= levels->high_start && levels->high_start > 0)
+            levels->high_load = load_at(levels, levels->high_start - 1);
+        else
+            levels->high_load--;
+        while (levels->high_start > 0 &&
+               load_at(levels, levels->high_start - 1) == levels->high_load)
+            levels->high_start--;
+        levels->high_next = levels->high_end - 1;
+    }
+    return levels->high_next < 0 ? ASSIGNOR_NOBODY : levels->members[levels->high_next--];
+}
+
+/* The one that levels_high gave last has nothing to give. */
+static void levels_exclude(struct levels *levels)
+{
+    int32_t *last = &levels->members[--levels->high_end];
+    int32_t *excluded = &levels->members[levels->high_next + 1];
+    int32_t member = *excluded;
+    *excluded = *last;
+    *last = member;
+}
+
+static bool levels_meet(const struct levels *levels)
+{
+    return levels->high_load - levels->low_load <= 1;
 }
 
 static void deal_out(struct uniform *uniform, int32_t t)
 {
     const struct assignor_topic *topic = &uniform->spec->topics[t];
+    struct levels levels = levels_of(uniform, &uniform->subscribers[t]);
     for (int32_t p = 0; p < topic->partition_count; p++) {
         if (uniform->owners[topic->first + p] != ASSIGNOR_NOBODY)
             continue;
-        int32_t member = least_loaded(uniform, &uniform->subscribers[t]);
+        int32_t member = levels_low(&levels);
         uniform->owners[topic->first + p] = member;
         uniform->load[member]++;
     }
 }
 
-/* One place of the topic that this member owns; it owns some. The last one. */
-static int32_t place_of(const struct uniform *uniform, const struct assignor_topic *topic,
-                        int32_t member)
+/* The topic's partitions as chains, one for each owner, the last partition first. What a member
+ * gets while the topic is balanced is not in its chain. */
+static void chain_places(struct uniform *uniform, int32_t t)
 {
-    int32_t place = topic->first + topic->partition_count - 1;
-    while (uniform->owners[place] != member)
-        place--;
-    return place;
+    const struct assignor_topic *topic = &uniform->spec->topics[t];
+    const struct subscribers *subscribers = &uniform->subscribers[t];
+    for (int32_t i = 0; i < subscribers->count; i++)
+        uniform->chain[subscribers->members[i]] = ASSIGNOR_NOBODY;
+    for (int32_t place = topic->first; place < topic->first + topic->partition_count; place++) {
+        int32_t owner = uniform->owners[place];
+        uniform->next[place] = uniform->chain[owner];
+        uniform->chain[owner] = place;
+    }
 }
 
 /* Whether anything moved. */
 static bool balance_topic(struct uniform *uniform, int32_t t)
 {
-    const struct assignor_topic *topic = &uniform->spec->topics[t];
-    const struct subscribers *subscribers = &uniform->subscribers[t];
+    struct levels levels = levels_of(uniform, &uniform->subscribers[t]);
     bool moved = false;
-    if (subscribers->count < 2)
+    if (load_at(&levels, levels.count - 1) - load_at(&levels, 0) <= 1)
         return false;
-    for (int32_t i = 0; i < subscribers->count; i++)
-        uniform->owned[subscribers->members[i]] = 0;
-    for (int32_t p = 0; p < topic->partition_count; p++)
-        uniform->owned[uniform->owners[topic->first + p]]++;
-    for (;;) {
-        int32_t from = most_loaded_owner(uniform, subscribers);
-        int32_t to = least_loaded(uniform, subscribers);
-        if (from == ASSIGNOR_NOBODY || uniform->load[from] - uniform->load[to] <= 1)
-            return moved;
-        uniform->owners[place_of(uniform, topic, from)] = to;
-        uniform->load[from]--, uniform->owned[from]--;
-        uniform->load[to]++, uniform->owned[to]++;
+    chain_places(uniform, t);
+    while (!levels_meet(&levels)) {
+        int32_t from;
+        while ((from = levels_high(&levels)) != ASSIGNOR_NOBODY &&
+               uniform->chain[from] == ASSIGNOR_NOBODY)
+            levels_exclude(&levels);
+        if (from == ASSIGNOR_NOBODY)
+            break;
+        int32_t place = uniform->chain[from];
+        uniform->chain[from] = uniform->next[place];
+        int32_t to = levels_low(&levels);
+        if (levels_meet(&levels))
+            break;
+        uniform->owners[place] = to;
+        uniform->load[from]--;
+        uniform->load[to]++;
         moved = true;
+    }
+    return moved;
+}
+
+/* All topics in turn until one was reached again without a move since. */
+static void balance(struct uniform *uniform)
+{
+    int32_t last = -1;
+    for (int round = 0; round < ASSIGNOR_ROUNDS_MAX; round++) {
+        for (int32_t i = 0; i < uniform->spec->topic_count; i++) {
+            int32_t t = uniform->order[i];
+            if (uniform->subscribers[t].count < 2)
+                continue;
+            if (i == last)
+                return;
+            if (balance_topic(uniform, t) || last < 0)
+                last = i;
+        }
     }
 }
 
@@ -251,10 +345,12 @@ static int assign_heterogeneous(const struct assignor_spec *spec, struct arena *
         .subscribers = arena_array(arena, (size_t)spec->topic_count, sizeof *uniform.subscribers),
         .order = arena_array(arena, (size_t)spec->topic_count, sizeof *uniform.order),
         .load = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.load),
-        .owned = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.owned),
+        .sorted = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.sorted),
+        .chain = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.chain),
+        .next = arena_array(arena, (size_t)spec->place_count, sizeof *uniform.next),
     };
-    if (!uniform.subscribers || !uniform.order || !uniform.load || !uniform.owned ||
-        !subscribers_find(&uniform, arena))
+    if (!uniform.subscribers || !uniform.order || !uniform.load || !uniform.sorted ||
+        !uniform.chain || !uniform.next || !subscribers_find(&uniform, arena))
         return -ENOMEM;
     for (int32_t t = 0; t < spec->topic_count; t++)
         uniform.order[t] = t;
@@ -262,12 +358,7 @@ static int assign_heterogeneous(const struct assignor_spec *spec, struct arena *
     keep_what_is_subscribed(&uniform);
     for (int32_t i = 0; i < spec->topic_count; i++)
         deal_out(&uniform, uniform.order[i]);
-    bool moved = true;
-    for (int round = 0; round < ASSIGNOR_ROUNDS_MAX && moved; round++) {
-        moved = false;
-        for (int32_t i = 0; i < spec->topic_count; i++)
-            moved = balance_topic(&uniform, uniform.order[i]) || moved;
-    }
+    balance(&uniform);
     return 0;
 }
 
