@@ -169,10 +169,14 @@ enum coord_access {
     COORD_WRITE, /* it may */
 };
 
-/* What the records of an op are to be stamped with; producer_id -1: plain. */
+/* What the records of an op are to be stamped with; producer_id -1: plain. With `verify` the append
+ * is refused with INVALID_TXN_STATE unless the transaction is open in this log or `verification`,
+ * the token of partition_verification_begin, is still good (KIP-890). */
 struct coord_transaction {
     int64_t producer_id;
     int16_t producer_epoch;
+    bool verify;
+    int64_t verification;
 };
 
 enum coord_stage { COORD_LOCK, COORD_APPEND_LOCK, COORD_APPENDING, COORD_AWAIT, COORD_ENDED };

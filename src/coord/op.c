@@ -180,12 +180,18 @@ static void batch_append(struct coord_batch *batch)
     struct coord_op *op = batch->op;
     struct partition *partition = op->shard->partition;
     batch->error = partition_check_leader(partition, op->leader_epoch);
-    if (batch->error == 0)
-        batch->error = op->marker
-                           ? partition_append_marker(partition, &batch->validated,
-                                                     op->marker_transaction_version, &batch->result)
-                           : partition_append(partition, &batch->validated, -1,
-                                              LOG_ORIGIN_COORDINATOR, &batch->result);
+    if (batch->error != 0)
+        return;
+    if (op->marker)
+        batch->error = partition_append_marker(partition, &batch->validated,
+                                               op->marker_transaction_version, &batch->result);
+    else if (op->transaction.verify)
+        batch->error =
+            partition_append_verified(partition, &batch->validated, -1, LOG_ORIGIN_COORDINATOR,
+                                      op->transaction.verification, &batch->result);
+    else
+        batch->error = partition_append(partition, &batch->validated, -1, LOG_ORIGIN_COORDINATOR,
+                                        &batch->result);
 }
 
 static void append_run(struct pool_job *job)

@@ -395,6 +395,7 @@ static int truncate_to(struct log *log, int64_t offset)
         err = log_write_epochs(log);
     if (err == 0)
         err = log_reload_producers(log, end);
+    verifications_clear(&log->verifications);
     return err < 0 ? err : env_sync_dir(log->env, log->dir);
 }
 
@@ -446,5 +447,6 @@ int log_truncate_all(struct log *log, int64_t new_start)
     }
     if (err == 0)
         err = log_reload_producers(log, -1);
+    verifications_clear(&log->verifications);
     return err < 0 ? err : env_sync_dir(log->env, log->dir);
 }

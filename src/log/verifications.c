@@ -36,6 +36,26 @@ static bool grow(struct verifications *all)
     return true;
 }
 
+static void remove_at(struct verifications *all, int32_t at)
+{
+    all->items[at] = all->items[--all->count];
+    if (all->count == 0) {
+        free(all->items);
+        all->items = NULL;
+        all->capacity = 0;
+    }
+}
+
+/* Tokens ascend. */
+static int32_t oldest(const struct verifications *all)
+{
+    int32_t found = 0;
+    for (int32_t i = 1; i < all->count; i++)
+        if (all->items[i].token < all->items[found].token)
+            found = i;
+    return found;
+}
+
 int64_t verifications_begin(struct verifications *all, int64_t producer_id, int16_t epoch,
                             int32_t sequence, bool epochs_bump, int64_t now_ms)
 {
@@ -49,6 +69,8 @@ int64_t verifications_begin(struct verifications *all, int64_t producer_id, int1
         }
         return known->token;
     }
+    if (all->count == VERIFICATIONS_MAX)
+        remove_at(all, oldest(all));
     if (!grow(all))
         return -ENOMEM;
     all->items[all->count++] = (struct verification){
@@ -62,21 +84,17 @@ int64_t verifications_begin(struct verifications *all, int64_t producer_id, int1
     return all->last_token;
 }
 
-static void remove_at(struct verifications *all, int32_t at)
-{
-    all->items[at] = all->items[--all->count];
-    if (all->count == 0) {
-        free(all->items);
-        all->items = NULL;
-        all->capacity = 0;
-    }
-}
-
 void verifications_forget(struct verifications *all, int64_t producer_id)
 {
     const struct verification *known = find(all, producer_id);
     if (known)
         remove_at(all, (int32_t)(known - all->items));
+}
+
+void verifications_clear(struct verifications *all)
+{
+    free(all->items);
+    *all = (struct verifications){.last_token = all->last_token};
 }
 
 void verifications_expire(struct verifications *all, int64_t now_ms, int64_t expiration_ms)

@@ -15,6 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum {
+    /* Checks under way in one partition; each lasts one round trip to a coordinator, but one that
+     * was answered with no stays until it is the oldest or expires. */
+    VERIFICATIONS_MAX = 1024,
+};
+
 struct verification {
     int64_t producer_id;
     int64_t token;
@@ -32,12 +38,15 @@ struct verifications {
 
 void verifications_close(struct verifications *all);
 
-/* The token of this producer's check, new or under way (> 0); -ENOMEM. */
+/* The token of this producer's check, new or under way (> 0); -ENOMEM. Above VERIFICATIONS_MAX the
+ * oldest is forgotten: its producer comes again. */
 int64_t verifications_begin(struct verifications *all, int64_t producer_id, int16_t epoch,
                             int32_t sequence, bool epochs_bump, int64_t now_ms);
 /* NULL: none under way. */
 const struct verification *verifications_find(const struct verifications *all, int64_t producer_id);
 void verifications_forget(struct verifications *all, int64_t producer_id);
+/* All of them; their tokens stay spent. */
+void verifications_clear(struct verifications *all);
 /* Those whose client never came back. */
 void verifications_expire(struct verifications *all, int64_t now_ms, int64_t expiration_ms);
 

@@ -364,10 +364,11 @@ int partition_append(struct partition *partition, struct validated *records, int
 }
 
 int partition_append_verified(struct partition *partition, struct validated *records, int16_t acks,
-                              int64_t verification, struct log_append_result *ret_result)
+                              enum log_origin origin, int64_t verification,
+                              struct log_append_result *ret_result)
 {
     struct log_append_params params = {
-        .origin = LOG_ORIGIN_CLIENT, .verify = true, .verification = verification};
+        .origin = origin, .verify = true, .verification = verification};
     return append_as(partition, records, acks, params, ret_result);
 }
 

@@ -128,10 +128,11 @@ void partition_validate_rules(const struct partition *partition, int64_t now_ms,
 int partition_append(struct partition *partition, struct validated *records, int16_t acks,
                      enum log_origin origin, struct log_append_result *ret_result);
 
-/* The same for a client's transactional records: `verification` is the token of
- * partition_verification_begin, 0 when it answered that the transaction is open. */
+/* The same for transactional records: `verification` is the token of partition_verification_begin,
+ * 0 when it answered that the transaction is open. */
 int partition_append_verified(struct partition *partition, struct validated *records, int16_t acks,
-                              int64_t verification, struct log_append_result *ret_result);
+                              enum log_origin origin, int64_t verification,
+                              struct log_append_result *ret_result);
 
 /* See log_verification_begin. The caller holds append_lock. */
 int64_t partition_verification_begin(struct partition *partition, int64_t producer_id,

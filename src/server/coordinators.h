@@ -6,7 +6,6 @@
 #include "coord/coord.h"
 
 struct broker;
-struct request;
 
 struct coordinators {
     struct coord *groups;       /* NULL: the broker runs none */
@@ -14,11 +13,6 @@ struct coordinators {
     /* What they are, set before the broker starts; NULL: none. */
     const struct coord_fold *group_fold, *transaction_fold;
     void *group_context, *transaction_context;
-    /* TxnOffsetCommit asks before it commits: is a transaction of this producer under way to which
-     * the partition of __consumer_offsets belongs (TransactionVersion 2: or may it begin)? Called
-     * again until it answers true, with 0 or what to answer; false: the request is woken. NULL:
-     * nobody is asked. */
-    bool (*verify_txn_offsets)(struct request *request, int32_t offsets_partition, int *ret_error);
     bool following;
     bool waiting; /* a look was put off until the partitions have followed */
     struct waiter applied;

@@ -86,7 +86,7 @@ static int part_find(struct marker_part *part, const struct image *image)
 }
 
 /* The marker as a batch of one control record, from `bytes` on appended. */
-static int part_write(struct marker_part *part, int64_t wall_ms, struct writer *bytes,
+static int part_write(const struct marker_part *part, int64_t wall_ms, struct writer *bytes,
                       struct arena *arena, struct log_append_result *ret_result)
 {
     const struct coord_marker *marker = part->marker;
@@ -103,7 +103,8 @@ static int part_write(struct marker_part *part, int64_t wall_ms, struct writer *
                                          ret_result);
 }
 
-static int part_append(struct marker_part *part, int64_t wall_ms)
+/* Append lock held; on a loop or, epoch reader online, on the pool. */
+static void part_append(struct marker_part *part)
 {
     struct partition *partition = part->partition;
     struct log_append_result result;
@@ -113,12 +114,53 @@ static int part_append(struct marker_part *part, int64_t wall_ms)
     part->leader_epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
     arena_init(&arena, 64 * 1024);
     if (err == 0)
-        err = part_write(part, wall_ms, &bytes, &arena, &result);
+        err = part_write(part, env_wall_ms(part->broker->env), &bytes, &arena, &result);
     writer_close(&bytes);
     arena_close(&arena);
     if (err == 0)
         part->end_offset = result.end_offset;
-    return err;
+    part->error = err;
+}
+
+static void append_run(struct pool_job *job)
+{
+    struct marker_part *part = container_of(job, struct marker_part, job);
+    struct epoch_reader reader; /* settings are read */
+    epoch_reader_add(&part->broker->epochs, &reader);
+    epoch_online(&reader);
+    part_append(part);
+    epoch_offline(&reader);
+    epoch_reader_remove(&reader);
+    parklock_release(&part->partition->append_lock);
+}
+
+static void append_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct marker_part *part = container_of(job, struct marker_part, job);
+    struct wakes wakes;
+    wakes_init(&wakes);
+    part->stage = MARKER_APPENDED;
+    part->wake(part, &wakes);
+    wakes_run(&wakes);
+}
+
+/* True when the append is over, well or not. */
+static bool part_begin_append(struct marker_part *part, struct loop *loop)
+{
+    if (!parklock_take(&part->partition->append_lock, &part->park))
+        return false;
+    if (partition_is_slow(part->partition)) {
+        part->stage = MARKER_APPENDING;
+        part->job.run = append_run;
+        part->job.done = append_done;
+        pool_submit(loop, &part->job);
+        return false;
+    }
+    part_append(part);
+    parklock_release(&part->partition->append_lock);
+    part->stage = MARKER_APPENDED;
+    return true;
 }
 
 static bool part_await(struct marker_part *part)
@@ -138,16 +180,16 @@ bool marker_part_run(struct marker_part *part, const struct coord_turn *turn)
         return part_done(part, err);
     if (part->stage == MARKER_COORDINATED)
         return coord_op_run(&part->op, turn, &err) && part_done(part, as_partition_error(err));
-    if (part->stage == MARKER_APPEND) {
-        if (!parklock_take(&part->partition->append_lock, &part->park))
-            return false;
-        err = part_append(part, turn->wall_ms);
-        parklock_release(&part->partition->append_lock);
-        if (err != 0)
-            return part_done(part, err);
+    if (part->stage == MARKER_APPEND && !part_begin_append(part, turn->loop))
+        return false;
+    if (part->stage == MARKER_APPENDED) {
+        if (part->error != 0)
+            return part_done(part, part->error);
         part->stage = MARKER_AWAIT;
     }
-    return part->stage == MARKER_DONE || part_await(part);
+    if (part->stage == MARKER_AWAIT)
+        return part_await(part);
+    return part->stage == MARKER_DONE;
 }
 
 /* ---- all partitions of a transaction that this node coordinates ---- */
@@ -159,6 +201,7 @@ struct marker_job {
     struct coord_marker marker;
     struct loop_task again;
     _Atomic bool posted;
+    bool over; /* freed when `again` has come out of the mailbox */
     struct loop_timer retry;
     int32_t part_count;
     struct marker_job_part {
@@ -174,12 +217,21 @@ static void job_wakes(struct marker_part *part, struct wakes *wakes)
         loop_post_later(&broker_home(job->broker)->loop, &job->again, wakes);
 }
 
+static void job_free(struct marker_job *job)
+{
+    list_remove(&job->link);
+    free(job);
+}
+
+/* No part has anything left that could wake the job; what woke it while it ran may still be in the
+ * mailbox. */
 static void job_end(struct marker_job *job, int error)
 {
     loop_timer_cancel(&broker_home(job->broker)->loop, &job->retry);
-    list_remove(&job->link);
     txn_markers_done(job->markers, error);
-    free(job);
+    job->over = true;
+    if (!atomic_load(&job->posted))
+        job_free(job);
 }
 
 /* A partition that was deleted needs no marker; the epoch that a later transaction of the producer
@@ -217,7 +269,10 @@ static void job_again(struct loop *loop, struct loop_task *task)
     (void)loop;
     struct marker_job *job = container_of(task, struct marker_job, again);
     atomic_store(&job->posted, false);
-    job_run(job);
+    if (job->over)
+        job_free(job);
+    else
+        job_run(job);
 }
 
 static void job_retry(struct loop *loop, struct loop_timer *timer)

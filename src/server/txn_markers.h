@@ -24,13 +24,22 @@ struct marker_part {
     void (*wake)(struct marker_part *part, struct wakes *wakes);
 
     /* Its own. */
-    enum { MARKER_FIND, MARKER_APPEND, MARKER_AWAIT, MARKER_COORDINATED, MARKER_DONE } stage;
+    enum {
+        MARKER_FIND,
+        MARKER_APPEND,
+        MARKER_APPENDING, /* a pool job: the disk is slow */
+        MARKER_APPENDED,
+        MARKER_AWAIT,
+        MARKER_COORDINATED,
+        MARKER_DONE
+    } stage;
     int error; /* out, when done */
     struct partition *partition;
     struct park_waiter park;
     struct waiter waiter;
     int64_t end_offset;
     int32_t leader_epoch;
+    struct pool_job job;
     struct coord_op op;
 };
 

@@ -178,7 +178,8 @@ static int add_pending(struct kit *kit, int64_t producer_id, int16_t epoch, int6
 {
     struct toy_op add;
     toy_op_init(&add, kit, 0, "a", delta);
-    add.op.transaction = (struct coord_transaction){producer_id, epoch};
+    add.op.transaction =
+        (struct coord_transaction){.producer_id = producer_id, .producer_epoch = epoch};
     assert_true(toy_op_run(&add));
     return add.error;
 }
@@ -205,6 +206,43 @@ static void an_old_producer_epoch_is_refused_by_the_log(void **state)
     assert_int_equal(add_pending(kit, 7, 2, 10), KAFKA_INVALID_PRODUCER_EPOCH);
     assert_int_equal(mark(kit, 7, 3, true), 0);
     assert_int_equal(toy_get(kit, 0, "a"), 10);
+}
+
+static int64_t verify(struct kit *kit, int64_t producer_id)
+{
+    struct partition *partition = kit_partition(kit, 0);
+    assert_true(parklock_try(&partition->append_lock));
+    int64_t token = partition_verification_begin(partition, producer_id, 0, -1, false);
+    parklock_release(&partition->append_lock);
+    return token;
+}
+
+static int add_verified(struct kit *kit, int64_t producer_id, int64_t token)
+{
+    struct toy_op add;
+    toy_op_init(&add, kit, 0, "a", 1);
+    add.op.transaction = (struct coord_transaction){
+        .producer_id = producer_id, .verify = true, .verification = token};
+    assert_true(toy_op_run(&add));
+    assert_int_equal(add.settle_error, add.error);
+    return add.error;
+}
+
+/* What a commit of offsets would do that was verified, and then overtaken by the abort. */
+static void records_whose_transaction_ended_since_it_was_verified_are_refused(void **state)
+{
+    struct kit *kit = *state;
+    assert_int_equal(add_verified(kit, 7, 0), KAFKA_INVALID_TXN_STATE);
+    int64_t token = verify(kit, 7);
+    assert_true(token > 0);
+    assert_int_equal(mark(kit, 7, 0, false), 0);
+    assert_int_equal(add_verified(kit, 7, token), KAFKA_INVALID_TXN_STATE);
+    token = verify(kit, 7);
+    assert_int_equal(add_verified(kit, 7, token), 0);
+    assert_int_equal(verify(kit, 7), 0); /* it is open: nothing to ask */
+    assert_int_equal(add_verified(kit, 7, 0), 0);
+    assert_int_equal(mark(kit, 7, 0, true), 0);
+    assert_int_equal(toy_get(kit, 0, "a"), 2);
 }
 
 /* ---- waiting for the commit ---- */
@@ -917,6 +955,7 @@ int main(void)
         PLAIN(records_beyond_what_an_op_may_hold_are_refused),
         PLAIN(batches_are_compressed_as_the_coordinator_is_told),
         PLAIN(transactional_records_count_when_their_marker_comes),
+        PLAIN(records_whose_transaction_ended_since_it_was_verified_are_refused),
         PLAIN(an_old_producer_epoch_is_refused_by_the_log),
         HELD(an_answer_waits_for_its_commit),
         HELD(a_reader_waits_for_what_it_has_seen),

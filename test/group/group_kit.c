@@ -383,7 +383,8 @@ static int commit_one(struct kit *kit, const char *group, const char *topic, int
     commit.who.version = 9;
     commit.who.transactional = producer_id >= 0;
     commit.who.member_id = STR("");
-    commit.op.transaction = (struct coord_transaction){producer_id, producer_id >= 0 ? 0 : -1};
+    commit.op.transaction = (struct coord_transaction){.producer_id = producer_id,
+                                                       .producer_epoch = producer_id >= 0 ? 0 : -1};
     commit.parts = &part;
     commit.count = 1;
     int whole = group_kit_run(kit, &commit.op);

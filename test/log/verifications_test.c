@@ -51,6 +51,22 @@ static void checks_whose_client_never_came_back_go_by_age(void **state)
     verifications_close(&all);
 }
 
+static void checks_that_came_to_nothing_do_not_pile_up(void **state)
+{
+    (void)state;
+    struct verifications all = {0};
+    int64_t last = 0;
+    for (int64_t i = 0; i < 3 * VERIFICATIONS_MAX; i++)
+        last = verifications_begin(&all, i, 0, 0, false, 100);
+    assert_int_equal(all.count, VERIFICATIONS_MAX);
+    assert_int_equal(verifications_find(&all, 3 * VERIFICATIONS_MAX - 1)->token, last);
+    assert_null(verifications_find(&all, 2 * VERIFICATIONS_MAX - 1));
+    assert_non_null(verifications_find(&all, 2 * VERIFICATIONS_MAX));
+    verifications_clear(&all);
+    assert_int_equal(verifications_begin(&all, 1, 0, 0, false, 100), last + 1);
+    verifications_close(&all);
+}
+
 /* ---- in a log ---- */
 
 static int append(struct kit *kit, int32_t sequence, int64_t verification)
@@ -131,6 +147,7 @@ int main(void)
         cmocka_unit_test(a_check_under_way_keeps_its_token_and_the_lowest_sequence),
         cmocka_unit_test(what_was_forgotten_gets_another_token),
         cmocka_unit_test(checks_whose_client_never_came_back_go_by_age),
+        cmocka_unit_test(checks_that_came_to_nothing_do_not_pile_up),
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(a_transaction_is_begun_only_with_a_verification),
         TEST(a_marker_takes_the_verification_away),

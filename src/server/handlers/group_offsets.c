@@ -3,6 +3,7 @@
 #include "base/errors.h"
 #include "server/api_table.h"
 #include "server/handlers/group_common.h"
+#include "server/handlers/offsets_verify.h"
 
 /* Topics are named by id from here on. */
 enum { OFFSET_COMMIT_TOPIC_IDS = 10, TXN_OFFSET_COMMIT_TOPIC_IDS = 6 };
@@ -141,7 +142,7 @@ enum outcome handle_offset_commit(struct request *request)
 
 struct txn_work {
     struct group_call call;
-    bool verified;
+    struct offsets_verify verify;
     struct txn_offset_commit_response response;
     struct offset_commit_part *parts;
     int32_t count;
@@ -211,7 +212,8 @@ static void txn_begin(struct request *request, struct txn_work *work)
                                            .generation = body->generation_id_or_member_epoch,
                                            .version = request->version,
                                            .transactional = true};
-    commit->op.transaction = (struct coord_transaction){body->producer_id, body->producer_epoch};
+    commit->op.transaction = (struct coord_transaction){.producer_id = body->producer_id,
+                                                        .producer_epoch = body->producer_epoch};
     commit->parts = work->parts;
     commit->count = work->count;
     if (work->count == 0)
@@ -225,22 +227,26 @@ static void txn_begin(struct request *request, struct txn_work *work)
     group_deadline(request);
 }
 
-/* Ask whoever knows of transactions, if there is one. False: parked. */
+/* Ask the coordinator of the transaction. False: parked. */
 static bool txn_verify(struct request *request, struct txn_work *work)
 {
-    const struct coordinators *all = &request_broker(request)->coordinators;
     int err = 0;
-    if (work->verified || work->call.over)
+    if (work->call.over || offsets_verify_is_done(&work->verify))
         return true;
-    if (all->verify_txn_offsets &&
-        !all->verify_txn_offsets(request, coord_shard_partition(work->call.op.shard), &err))
+    if (!offsets_verify_run(&work->verify, request, coord_shard_partition(work->call.op.shard),
+                            &work->call.op.transaction, &err))
         return false;
-    work->verified = true;
     if (err == 0)
         return true;
     coord_shard_unref(work->call.op.shard);
     group_call_fail(&work->call, request, err);
     return true;
+}
+
+static void txn_cleanup(struct request *request)
+{
+    struct txn_work *work = request->work;
+    offsets_verify_close(&work->verify);
 }
 
 /* Before version 2 clients do not know that a coordinator may be loading. */
@@ -260,6 +266,7 @@ enum outcome handle_txn_offset_commit(struct request *request)
             return request_refuse(request, "out of memory");
         txn_begin(request, work);
     }
+    request->cleanup = txn_cleanup;
     if (!txn_verify(request, work) || !group_call_run(&work->call))
         return PARKED;
     for (int32_t i = 0; work->call.error != 0 && i < work->count; i++)

@@ -2,7 +2,7 @@
  * word on which id and epoch the producer goes on with.
  *
  * Ids come in blocks from the controller. Whoever finds the block used up asks for the next one and
- * begins again; the transaction coordinator says so with TXN_NEEDS_PRODUCER_ID. */
+ * begins again; the transaction coordinator says so with `needs_id`. */
 #include "base/errors.h"
 #include "server/api_table.h"
 #include "server/handlers/coordinated.h"

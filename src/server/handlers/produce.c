@@ -220,7 +220,8 @@ static void part_append(struct produce_part *part, const struct produce_work *wo
     part->leader_epoch = atomic_load_explicit(&partition->leader_epoch, memory_order_acquire);
     if (err == 0)
         err = part->verify ? partition_append_verified(partition, &part->validated, work->acks,
-                                                       part->verification, &part->appended)
+                                                       LOG_ORIGIN_CLIENT, part->verification,
+                                                       &part->appended)
                            : partition_append(partition, &part->validated, work->acks,
                                               LOG_ORIGIN_CLIENT, &part->appended);
     part->error = err;
