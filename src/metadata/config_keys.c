@@ -22,7 +22,6 @@
 #define WHY_SHARE "share groups are not served yet"
 #define WHY_SSL "there are no SSL listeners yet, so nothing reads it"
 #define WHY_THREADS "requests are served by event loops, see jackdaw.event.loops"
-#define WHY_TRANSACTIONS "transactions are not served yet"
 
 /* What the check column of the tables may say. */
 #define CHECK_ANY .kind = CONFIG_CHECK_NONE
