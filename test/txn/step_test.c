@@ -253,6 +253,19 @@ static void a_retried_end_does_not_end_the_next_transaction(void **state)
     is_in(fixture, TXN_ONGOING, ID, 1);
 }
 
+/* What transactions version 1 cannot tell apart (KAFKA-17754); Kafka does the same. */
+static void without_epoch_bumps_a_delayed_end_ends_the_next_transaction(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(init(fixture, -1, -1, PLAIN), 0);
+    assert_int_equal(add(fixture, "t", 0, ID, 0), 0);
+    assert_int_equal(end(fixture, true, ID, 0, PLAIN), 0);
+    complete(fixture);
+    assert_int_equal(add(fixture, "t", 0, ID, 0), 0);
+    assert_int_equal(end(fixture, true, ID, 0, PLAIN), 0);
+    is_in(fixture, TXN_PREPARE_COMMIT, ID, 0);
+}
+
 static void an_abort_without_partitions_raises_the_epoch(void **state)
 {
     struct fixture *fixture = *state;
@@ -324,6 +337,7 @@ int main(void)
         TEST(without_epoch_bumps_a_commit_keeps_the_epoch),
         TEST(with_epoch_bumps_every_transaction_has_its_own),
         TEST(a_retried_end_does_not_end_the_next_transaction),
+        TEST(without_epoch_bumps_a_delayed_end_ends_the_next_transaction),
         TEST(an_abort_without_partitions_raises_the_epoch),
         TEST(the_last_epoch_is_followed_by_a_new_id),
         TEST(a_new_incarnation_aborts_what_is_under_way),

@@ -51,12 +51,12 @@ static void want_producer_ids(void *server, struct wakes *wakes)
     fixture->last_producer_id += 10;
 }
 
-static int setup_version(void **state, int16_t version)
+static int setup_version(void **state, int16_t version, int64_t flush_messages)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     *state = fixture;
-    kit_init(&fixture->kit, INT64_MAX);
+    kit_init(&fixture->kit, flush_messages);
     image_builder_init(&fixture->image, NULL);
     const struct feature_level_record level = {.name = STR("transaction.version"),
                                                .feature_level = version};
@@ -76,12 +76,18 @@ static int setup_version(void **state, int16_t version)
 
 static int setup(void **state)
 {
-    return setup_version(state, 2);
+    return setup_version(state, 2, INT64_MAX);
+}
+
+/* Nothing is committed before it is synced, which the pool does. */
+static int setup_held(void **state)
+{
+    return setup_version(state, 2, 1);
 }
 
 static int setup_plain(void **state)
 {
-    return setup_version(state, 0);
+    return setup_version(state, 0, INT64_MAX);
 }
 
 static void drop_markers(struct fixture *fixture)
@@ -235,6 +241,38 @@ static void a_transaction_is_completed_when_its_markers_are_written(void **state
     written(fixture, markers);
     assert_string_equal(state_now(fixture), "CompleteCommit");
     assert_int_equal(add(fixture, next, "a", 1), 0);
+}
+
+static void markers_wait_until_the_end_is_committed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct producer producer;
+    struct coord_turn turn;
+    int error = -1;
+    assert_int_equal(init(fixture, &producer), 0);
+    assert_int_equal(add(fixture, producer, "a", 1), 0);
+    struct txn_end_op op = {.transactional_id = ID,
+                            .producer_id = producer.id,
+                            .producer_epoch = producer.epoch,
+                            .client_version = 2,
+                            .commit = true};
+    txn_end_op(&op);
+    op.op.wake = wakes_nobody;
+    op.op.shard = kit_shard(&fixture->kit, coord_partition_for(fixture->kit.coord, ID));
+    fixture->kit.jobs_held = true;
+    for (int i = 0; i < 5; i++) {
+        kit_turn_of(&fixture->kit, 0, &turn);
+        assert_false(coord_op_run(&op.op, &turn, &error));
+        kit_turn(&fixture->kit);
+    }
+    assert_int_equal(fixture->marker_count, 0);
+    fixture->kit.jobs_held = false;
+    kit_turns(&fixture->kit, 3);
+    kit_turn_of(&fixture->kit, 0, &turn);
+    assert_true(coord_op_run(&op.op, &turn, &error));
+    assert_int_equal(error, 0);
+    written(fixture, one_marker_set(fixture));
+    assert_string_equal(state_now(fixture), "CompleteCommit");
 }
 
 static void after_a_crash_markers_are_written_again(void **state)
@@ -424,6 +462,8 @@ int main(void)
         TEST(ids_that_nobody_uses_are_forgotten),
         TEST(a_transaction_without_partitions_ends_at_once),
         TEST(listing_filters_by_state_and_producer),
+        cmocka_unit_test_setup_teardown(markers_wait_until_the_end_is_committed, setup_held,
+                                        teardown),
         cmocka_unit_test_setup_teardown(
             without_the_feature_a_restart_knows_what_the_old_format_holds, setup_plain, teardown),
     };
