@@ -15,12 +15,13 @@ def create_topic(address, topic, partitions):
     admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
 
 
-def read_back(address, topic, partitions, path, log):
+def read_back(address, topic, partitions, path, log, **config):
     """The Java consumer reads the topic into lines as Ledger.check wants them; returns their number."""
     driver = Driver(log)
     try:
         return driver.call("consume", timeout_s=READ_S + 10, timeout_ms=READ_S * 1000, to_file=str(path),
-                           config={"bootstrap.servers": address, "auto.offset.reset": "none", "enable.auto.commit": "false"},
+                           config={"bootstrap.servers": address, "auto.offset.reset": "none", "enable.auto.commit": "false",
+                                   **config},
                            **{"from": [[topic, partition, "earliest"] for partition in range(partitions)]})
     finally:
         driver.close()

@@ -3,7 +3,7 @@ import contextlib
 import time
 
 import confluent_kafka
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    OffsetSpec, ResourceType)
 
@@ -50,6 +50,50 @@ class Member:
         if self._open:
             self._open = False
             self._consumer.close()
+
+
+class ConfluentTransactional:
+    def __init__(self, client, name, config):
+        self.client, self.sent = client, None
+        self.producer = Producer({"bootstrap.servers": client.address, "transactional.id": name, "log_level": 0,
+                                  "linger.ms": 0, **config})
+        self._call(self.producer.init_transactions, WAIT_S)
+
+    @staticmethod
+    def _call(call, *arguments):
+        try:
+            return call(*arguments)
+        except KafkaException as thrown:
+            raise refused(thrown.args[0]) from None
+
+    def begin(self):
+        self._call(self.producer.begin_transaction)
+
+    def send(self, topic, value, partition=0):
+        def done(error, message):
+            self.sent = error or message.offset()
+        self.sent = None
+        self._call(lambda: self.producer.produce(topic, value, partition=partition, on_delivery=done))
+        self._call(self.producer.flush, WAIT_S)
+        if self.sent is None:
+            raise ClientError("NOT_DELIVERED")
+        if not isinstance(self.sent, int):
+            raise refused(self.sent)
+        return self.sent
+
+    def offsets(self, group, topic, offset, partition=0):
+        consumer = self.client.consumer(**{"group.id": group})
+        try:
+            self._call(self.producer.send_offsets_to_transaction, [TopicPartition(topic, partition, offset)],
+                       consumer.consumer_group_metadata(), WAIT_S)
+        finally:
+            consumer.close()
+
+    def commit(self):
+        self._call(self.producer.commit_transaction, WAIT_S)
+
+    def abort(self):
+        self._call(self.producer.abort_transaction, WAIT_S)
 
 
 class Confluent(Client):
@@ -213,6 +257,19 @@ class Confluent(Client):
         found = unwrap(self.admin().describe_cluster())
         return {"cluster_id": found.cluster_id, "controller": found.controller.id if found.controller else None,
                 "brokers": [(node.id, node.host, node.port) for node in found.nodes]}
+
+    # --- transactions ---
+
+    @contextlib.contextmanager
+    def transactional(self, name, **config):
+        """A producer in transactions: begin, send, offsets, commit, abort."""
+        yield ConfluentTransactional(self, name, config)
+
+    def committed_end(self, topic, partition=0):
+        """Where readers of committed records stop."""
+        where = TopicPartition(topic, partition)
+        return unwrap(self.admin().list_offsets({where: OffsetSpec.latest()},
+                                                isolation_level=IsolationLevel.READ_COMMITTED)[where]).offset
 
     # --- groups ---
 

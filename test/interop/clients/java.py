@@ -7,6 +7,30 @@ from lib.driver import DriverError, b64, unb64
 WAIT_S = 20
 
 
+class JavaTransactional:
+    def __init__(self, client, config):
+        self.client, self.handle = client, None
+        self.handle = self.call("open", config=config)
+
+    def call(self, call, **fields):
+        return self.client._call("transaction", call=call, handle=self.handle, **fields)
+
+    def begin(self):
+        self.call("begin")
+
+    def send(self, topic, value, partition=0):
+        return self.call("send", topic=topic, partition=partition, value=b64(value))
+
+    def offsets(self, group, topic, offset, partition=0):
+        self.call("offsets", group=group, topic=topic, partition=partition, offset=offset)
+
+    def commit(self):
+        self.call("commit")
+
+    def abort(self):
+        self.call("abort")
+
+
 class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
@@ -62,6 +86,17 @@ class Java(Client):
         call = self._consume(topic, {0: 0}, 1, {"fetch.max.wait.ms": wait_ms, "request.timeout.ms": wait_ms + 10000})
         call.wait_event("polling", WAIT_S)
         yield lambda timeout_s: self._records(call, timeout_s)[0]
+
+    @contextlib.contextmanager
+    def transactional(self, name, **config):
+        """A producer in transactions: begin, send, offsets, commit, abort."""
+        producer = JavaTransactional(self, {
+            "bootstrap.servers": self.address, "transactional.id": name, "max.block.ms": WAIT_S * 1000,
+            "delivery.timeout.ms": WAIT_S * 1000, "request.timeout.ms": 10000, **config})
+        try:
+            yield producer
+        finally:
+            producer.call("close")
 
     def metadata(self, topic):
         cluster = self.describe_cluster()

@@ -179,6 +179,28 @@ class Tools(Client):
         out = self.run("BrokerApiVersionsCommand").decode()
         return {int(key) for key in re.findall(r"\((\d+)\): [\d]", out)}
 
+    def _transactions(self, *words):
+        """The table that TransactionsCommand prints, as a list of rows by column."""
+        lines = self.run("TransactionsCommand", *words).decode().splitlines()
+        rows = [line.split() for line in lines if line.strip()]
+        return [dict(zip(rows[0], row)) for row in rows[1:]] if rows else []
+
+    def list_transactions(self):
+        return {row["TransactionalId"]: row["TransactionState"] for row in self._transactions("list")}
+
+    def describe_transaction(self, name):
+        row, = self._transactions("describe", "--transactional-id", name)
+        return row
+
+    def transactions_of(self, topic, partition):
+        return self._transactions("describe-producers", "--topic", topic, "--partition", partition)
+
+    def hanging_transactions(self):
+        return self._transactions("find-hanging", "--broker-id", 1)
+
+    def abort_transaction(self, topic, partition, start_offset):
+        self.run("TransactionsCommand", "abort", "--topic", topic, "--partition", partition, "--start-offset", start_offset)
+
     def dump_log(self, *files, options=()):
         """DumpLogSegments; its output, having said nothing against the files."""
         try:
