@@ -18,6 +18,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ ROOT = HERE.parent.parent
 WORK = pathlib.Path(os.environ.get("JACKDAW_CACHE") or ROOT / ".cache") / "mutants"
 TREE, BUILD = WORK / "tree", WORK / "build"
 LIMIT_S = 240  # for a checker; one that hangs with the fault has found it
+FAILED_TEST = re.compile(r"^\[  FAILED  \] (?!tests)(\S*[a-z]\S*)", re.M)  # as cmocka says it
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,39 @@ def build(programs):
 
 
 def check(checker):
-    """(whether it passed, the test that failed or the seed that did, seconds)."""
+    """(whether it passed, the test that failed or the seed that did, seconds). One failed test or
+    seed is enough: those after it, which may wait long for what the fault took away, are not waited for."""
     program = BUILD / "test" / f"test-{checker[0].replace('-', '_')}"
     started = time.monotonic()
+    process = subprocess.Popen(["timeout", "-s", "KILL", str(LIMIT_S), "stdbuf", "-oL", program, *checker[1:]], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=WORK,
+                               start_new_session=True)
+    output = ""
     try:
-        done = subprocess.run(["timeout", "-s", "KILL", str(LIMIT_S), "stdbuf", "-oL", program, *checker[1:]], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=WORK)
+        for line in process.stdout:
+            output += line
+            if FAILED_TEST.match(line) or line.startswith("failed seed="):
+                break
+        else:
+            process.wait()
     finally:
-        took_s = time.monotonic() - started
-    if done.returncode == 0:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        process.stdout.close()
+    took_s = time.monotonic() - started
+    if process.returncode == 0:
         return True, "", took_s
     if took_s >= LIMIT_S:
         return False, f"it hangs for {LIMIT_S} s", took_s
-    return False, culprit(done.stdout), took_s
+    return False, culprit(output), took_s
 
 
 def culprit(output):
     """The first test or seed that failed, as cmocka and sim_main tell it."""
-    failed = re.search(r"^\[  FAILED  \] (?!tests)(\S*[a-z]\S*)", output, re.M)
+    failed = FAILED_TEST.search(output)
     running = re.findall(r"^\[ RUN      \] (\S+)", output, re.M)
     seed = re.search(r"failed seed=(\d+)", output)
     if seed:

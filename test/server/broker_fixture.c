@@ -450,9 +450,12 @@ static bool is_fetched(struct partition *partition)
 void fixture_until_fetching(struct broker_fixture *fixture, const char *topic, int32_t partition)
 {
     struct partition *at = fixture_partition(fixture, topic, partition);
-    while (!is_fetched(at))
+    int64_t until = env_now_ns(fixture->env) + (int64_t)FIXTURE_PATIENCE_S * 1000000000;
+    bool fetching;
+    while (!(fetching = is_fetched(at)) && env_now_ns(fixture->env) < until)
         sched_yield();
     partition_unref(at);
+    assert_true(fetching);
 }
 
 struct fetch_request *fetch_of(struct arena *arena, const char *topic, int32_t partition,

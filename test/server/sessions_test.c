@@ -9,13 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "base/errors.h"
 #include "broker_fixture.h"
 #include "record/batch.h"
 #include "server/fetch_session.h"
 
-enum { V = 12 /* the last version with topic names */, PARTITIONS = 3, LONG_MS = 15000 };
+/* A fetch that would wait LONG_MS is given up after WAKE_S: what ends it is a wake, never its
+ * deadline, at which a node that forgot to wake would answer as well. */
+enum {
+    V = 12, /* the last version with topic names */
+    PARTITIONS = 3,
+    LONG_MS = 10 * FIXTURE_PATIENCE_S * 1000,
+    WAKE_S = 15
+};
 
 struct world {
     struct broker_fixture *fixture;
@@ -23,13 +32,21 @@ struct world {
     int consumer, other;
 };
 
+static int connect_consumer(struct broker_fixture *fixture)
+{
+    int peer = peer_connect(fixture);
+    struct timeval patience = {.tv_sec = WAKE_S};
+    assert_int_equal(setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    return peer;
+}
+
 static int setup(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
     arena_init(&world->arena, 0);
     world->fixture = broker_fixture_create(NULL);
-    world->consumer = peer_connect(world->fixture);
+    world->consumer = connect_consumer(world->fixture);
     world->other = peer_connect(world->fixture);
     peer_create_topic(world->other, "orders", PARTITIONS);
     *state = world;
@@ -478,7 +495,7 @@ static void a_closed_connection_leaves_the_session(void **state)
     ask(world, request_of(world, id, 1, LONG_MS));
     fixture_until_fetching(world->fixture, "orders", 0);
     peer_close(world->consumer);
-    world->consumer = peer_connect(world->fixture);
+    world->consumer = connect_consumer(world->fixture);
     peer_produce(world->other, "orders", 2, 1);
     struct fetch_response response;
     do { /* it is given back once the connection is seen to be closed */
