@@ -170,6 +170,8 @@ static int reading_span(struct reading *reading, struct log_span *ret_span)
         *ret_span = span;
         return 0;
     }
+    if (span.next.offset <= reading->params->offset)
+        return -EBADMSG; /* batches whose offsets go back: whoever follows them would go round */
     span.size = reading->limit - reading->start;
     err = segment_file(reading->log, reading->segment, SEGMENT_LOG, &span.file);
     if (err == 0)

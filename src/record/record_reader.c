@@ -308,9 +308,9 @@ static int open_wrapper(struct record_reader *reader)
     return open_stream(reader, wrapper.value);
 }
 
-int record_reader_init(struct record_reader *reader, const struct batch *batch, size_t max_bytes)
+static int open_batch(struct record_reader *reader)
 {
-    *reader = (struct record_reader){.batch = *batch, .max_bytes = max_bytes, .last_offset = -1};
+    const struct batch *batch = &reader->batch;
     if (batch->magic < 2)
         return batch_compression(batch) == COMPRESSION_NONE ? 0 : open_wrapper(reader);
 
@@ -322,6 +322,15 @@ int record_reader_init(struct record_reader *reader, const struct batch *batch, 
         return open_stream(reader, body);
     reader->in = reader_of(body.data, (size_t)body.size);
     return 0;
+}
+
+int record_reader_init(struct record_reader *reader, const struct batch *batch, size_t max_bytes)
+{
+    *reader = (struct record_reader){.batch = *batch, .max_bytes = max_bytes, .last_offset = -1};
+    int err = open_batch(reader);
+    if (err != 0)
+        record_reader_close(reader);
+    return err;
 }
 
 int record_reader_next(struct record_reader *reader, struct arena *arena, struct record *ret_record)

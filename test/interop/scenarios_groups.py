@@ -43,7 +43,8 @@ def group_resume(context, client):
            "each record, once")
 
 
-@scenario("group-share", "members share the partitions; one leaves, and the others have its own", "member", settings=QUICK)
+@scenario("group-share", "members share the partitions; one leaves, and the others have its own", "member", "shrinks",
+          settings=QUICK)
 def group_share(context, client):
     topic = filled(context, 4, 8)
     with client.member([topic], f"share-{topic}") as one:
