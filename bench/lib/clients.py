@@ -32,7 +32,7 @@ class Clients:
         except subprocess.TimeoutExpired:
             raise Failed(f"{' '.join(words[:3])}: not done after {LIMIT_S} s") from None
         if done.returncode not in allowed or not done.stdout:
-            raise Failed(f"{' '.join(words[:3])}: status {done.returncode}: {done.stderr[-800:]}")
+            raise Failed(f"{' '.join(words[:3])}: status {done.returncode}: {(done.stderr or done.stdout)[-800:]}")
         return done.stdout
 
     def json(self, what, words, allowed=(0,)):
