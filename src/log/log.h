@@ -75,6 +75,15 @@ int log_open(const struct log_open_params *params, struct log **ret_log,
  * Kafka leaves them) and sync. After 0 the directory may be marked clean. BLOCKING, WRITER. */
 int log_close_clean(struct log *log);
 
+/* The same in two halves, for many logs at once: write all of them, sync the directory that they
+ * lie in where one of them asks for it, then sync each. What is written together is committed by
+ * the file system together. BLOCKING, WRITER. */
+int log_close_write(struct log *log);
+int log_close_sync(struct log *log);
+/* Whether the log's folder is new, and its name not synced; and: by now it is. */
+bool log_parent_unsynced(const struct log *log);
+void log_parent_synced(struct log *log);
+
 /* Drop the log from memory; without log_close_clean this is a crash as far as the disk goes. */
 void log_destroy(struct log *log);
 

@@ -180,19 +180,42 @@ int log_open(const struct log_open_params *params, struct log **ret_log,
     return 0;
 }
 
-int log_close_clean(struct log *log)
+/* Ask for the writing of what will be synced, so that the syncs of many logs wait for it together.
+ */
+static void start_writeback(struct log *log)
+{
+    int64_t next = log_recovery_point(log);
+    while (next >= 0) {
+        struct segment *segment = log_segment_for(log, next, &next);
+        unsigned marks = atomic_load_explicit(&segment->unsynced, memory_order_acquire);
+        for (int kind = 0; kind < SEGMENT_OWN_FILES; kind++) {
+            struct file_ref *file;
+            if (!(marks & FILE_BIT(kind)) ||
+                segment_file(log, segment, (enum segment_file)kind, &file) < 0)
+                continue;
+            (void)env_start_writeback(log->env, file_ref_descriptor(file), 0, 0);
+            file_ref_drop(file);
+        }
+        segment_unref(log, segment);
+    }
+}
+
+int log_close_write(struct log *log)
 {
     struct segment *active = log_active(log);
     int64_t end = log_end_offset(log);
     struct file_ref *file;
+    int err = 0;
     if (!log->dir_exists)
         return 0;
     /* The name of an empty last segment is what tells the log's end. */
-    int err = segment_file_make(log, active, SEGMENT_LOG, &file);
-    if (err == 0) {
-        file_ref_drop(file);
-        err = segment_write_indexes(log, active, true);
+    if (!segment_has(active, SEGMENT_LOG)) {
+        err = segment_file_make(log, active, SEGMENT_LOG, &file);
+        if (err == 0)
+            file_ref_drop(file);
     }
+    if (err == 0)
+        err = segment_write_indexes(log, active, true);
     if (err == 0)
         err = log_write_epochs(log);
     if (err == 0 && log->snapshot_offset != end) {
@@ -203,6 +226,30 @@ int log_close_clean(struct log *log)
         log->loose_snapshot_offset = end != active->base_offset ? end : -1;
     }
     if (err == 0)
-        err = log_flush(log, &end);
+        start_writeback(log);
+    return err;
+}
+
+bool log_parent_unsynced(const struct log *log)
+{
+    return atomic_load_explicit(&log->parent_unsynced, memory_order_acquire);
+}
+
+void log_parent_synced(struct log *log)
+{
+    atomic_store_explicit(&log->parent_unsynced, false, memory_order_release);
+}
+
+int log_close_sync(struct log *log)
+{
+    if (!log->dir_exists)
+        return 0;
+    int err = log_flush(log, NULL);
     return err < 0 ? err : log_forget_lowered(log);
+}
+
+int log_close_clean(struct log *log)
+{
+    int err = log_close_write(log);
+    return err < 0 ? err : log_close_sync(log);
 }

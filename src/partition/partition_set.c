@@ -135,6 +135,7 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
         .node_id = node_id,
         .dirs = dirs,
         .dir_count = dir_count,
+        .threads_per_dir = settings->num_recovery_threads_per_data_dir,
         .producer_expiration_ms = settings->producer_id_expiration_ms,
         .flush_interval_ns = settings->log_flush_scheduler_interval_ms < INT64_MAX / NS_PER_MS
                                  ? settings->log_flush_scheduler_interval_ms * NS_PER_MS

@@ -50,6 +50,7 @@ struct partition_set {
     int32_t node_id;
     struct partition_dir *dirs;
     int32_t dir_count;
+    int32_t threads_per_dir; /* num.recovery.threads.per.data.dir, of a stop */
     int64_t producer_expiration_ms;
     _Atomic int64_t disk_slow_ns; /* jackdaw.disk.slow.ms; the broker keeps it up to date */
     _Atomic(struct partition_table *) table;
@@ -117,8 +118,8 @@ void partition_set_each(const struct partition_set *set,
 /* Home loop: no job is under way, and of deleted partitions nothing is left. */
 bool partition_set_quiet(const struct partition_set *set);
 
-/* Sync and close all logs, write checkpoints, and mark directories clean (when `clean`). The set is
- * quiet, its timers are cancelled, and no handler runs any more that could use it. BLOCKING. */
+/* Write and sync all logs with several threads, write checkpoints, and mark directories clean (when
+ * `clean`); see set_close.c. The set is quiet, its timers are cancelled, and no handler runs any more that could use it. BLOCKING. */
 int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch);
 
 #endif

@@ -45,6 +45,8 @@ void set_log_settings(const struct topic_settings *topic, int64_t producer_expir
 void set_tend_init(struct partition_set *set);
 /* Write one checkpoint file of a directory. Reports a failure. Pool. */
 int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const char *name);
+/* Every file of the directories that changed, or of all. The first error that is left over. Pool. */
+int set_checkpoints(struct partition_set *set, bool all);
 /* What retention gives up. append_lock held, pool. */
 void set_retain(struct partition *partition, int64_t now_ms);
 

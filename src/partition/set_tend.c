@@ -189,11 +189,10 @@ int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const c
     return err;
 }
 
-static int tend_checkpoints(struct tend_job *tend, bool all)
+int set_checkpoints(struct partition_set *set, bool all)
 {
     static const char *const names[] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_HIGH_WATERMARK,
                                         CHECKPOINT_LOG_START, CHECKPOINT_CLEANER};
-    struct partition_set *set = tend->set;
     int failed = 0;
     for (int32_t d = 0; d < set->dir_count; d++) {
         struct partition_dir *dir = &set->dirs[d];
@@ -225,7 +224,7 @@ static void tend_run(struct pool_job *job)
     if (tend->what & TEND_RETENTION)
         tend_retention(tend);
     if (tend->what & TEND_CHECKPOINTS)
-        tend_checkpoints(tend, false);
+        set_checkpoints(tend->set, false);
 }
 
 static void tend_done(struct loop *loop, struct pool_job *job)
@@ -319,40 +318,4 @@ void partition_set_stop(struct partition_set *set)
     loop_timer_cancel(loop, &set->flush_timer);
     loop_timer_cancel(loop, &set->cleaner.timer);
     set->cleaner.stopping = true;
-}
-
-int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch)
-{
-    struct tend_job *all = calloc(1, sizeof *all);
-    if (!all)
-        return -ENOMEM;
-    all->set = set;
-    partition_set_each(set, collect_one, all);
-    int err = 0;
-    for (int32_t i = 0; clean && i < all->count; i++) {
-        struct partition *partition = all->partitions[i];
-        if (atomic_load(&partition->dir->offline))
-            continue;
-        int result = log_close_clean(partition->log);
-        if (result < 0) {
-            partition_dir_fail(set, partition->dir, result, "closing");
-            err = result;
-        }
-    }
-    if (clean) {
-        int result = tend_checkpoints(all, true);
-        err = result < 0 ? result : err;
-    }
-    for (int32_t d = 0; d < set->dir_count; d++) {
-        struct partition_dir *dir = &set->dirs[d];
-        if (clean && err == 0 && !atomic_load(&dir->offline))
-            err = log_dir_mark_clean(&dir->dir, broker_epoch);
-    }
-    tend_free(all);
-    set_destroy(set);
-    for (int32_t d = 0; d < set->dir_count; d++)
-        log_dir_close(&set->dirs[d].dir);
-    free(set->dirs);
-    set->dirs = NULL;
-    return err;
 }
