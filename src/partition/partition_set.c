@@ -114,8 +114,9 @@ void set_remove(struct partition_set *set, const struct partition *partition)
 
 bool partition_set_quiet(const struct partition_set *set)
 {
-    return !set->steps && !set->tending && !set->cleaner.looking && set->cleaner.running == 0 &&
-           atomic_load(&set->flush_count) == 0 && atomic_load(&set->deleted_count) == 0;
+    return !set->steps && !set->removals && !set->tending && !set->cleaner.looking &&
+           set->cleaner.running == 0 && atomic_load(&set->flush_count) == 0 &&
+           atomic_load(&set->deleted_count) == 0;
 }
 
 int partition_set_init(struct partition_set *set, struct env *env, struct loop *home,

@@ -60,6 +60,11 @@ struct partition_set {
     _Atomic int64_t flush_count;   /* flushes queued or running */
     struct follow_step *steps;     /* home loop: changes to follow, the first is under way */
     struct follow_step *steps_last;
+    struct set_removal *removals; /* home loop: folders to remove, the first is under way */
+    struct set_removal *removals_last;
+    bool removals_stopped;
+    /* What partition_set_load recovered. */
+    _Atomic int64_t recovered_count, recovered_bytes, dropped_bytes;
     int64_t checkpoint_interval_ns, retention_interval_ns, retention_first_ns;
     int64_t flush_interval_ns; /* log.flush.scheduler.interval.ms; 0: never */
     struct loop_timer checkpoint_timer, retention_timer, flush_timer;
@@ -87,13 +92,15 @@ void partition_set_configure(struct partition_set *set, const struct broker_sett
 void partition_set_clean_soon(struct partition_set *set);
 
 /* Home loop, at a stop: cancel the timers; cleanings under way give up soon, which
- * partition_set_quiet tells. */
+ * partition_set_quiet tells, and of deleted folders only the one under way is still removed. */
 void partition_set_stop(struct partition_set *set);
 
+#define LOAD_LINES_MAX 20
+
 /* Open (or create) the logs of these partitions with `threads` at a time and publish them. Called
- * at start, BLOCKING, before any loop runs. Reports what was recovered in one log line each where
- * something was. What fails takes its directory offline, see set_load.c; whether enough are left is
- * the caller's to look at. */
+ * at start, BLOCKING, before any loop runs. Reports what was recovered: in one log line each
+ * where something was, but beyond LOAD_LINES_MAX in one line for all. What fails takes its
+ * directory offline, see set_load.c; whether enough are left is the caller's to look at. */
 int partition_set_load(struct partition_set *set, const struct partition_assignment *items,
                        int32_t count, int32_t threads);
 
@@ -119,7 +126,8 @@ void partition_set_each(const struct partition_set *set,
 bool partition_set_quiet(const struct partition_set *set);
 
 /* Write and sync all logs with several threads, write checkpoints, and mark directories clean (when
- * `clean`); see set_close.c. The set is quiet, its timers are cancelled, and no handler runs any more that could use it. BLOCKING. */
+ * `clean`); see set_close.c. The set is quiet, its timers are cancelled, and no handler runs any
+ * more that could use it. BLOCKING. */
 int partition_set_close(struct partition_set *set, bool clean, int64_t broker_epoch);
 
 #endif

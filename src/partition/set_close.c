@@ -14,7 +14,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define THREADS_MAX 64
+#define THREADS_MAX 128
+#define SYNC_THREADS 64 /* for each directory */
 
 struct close_work {
     struct partition_set *set;
@@ -67,12 +68,12 @@ static bool close_turn(void *context)
 }
 
 /* One step over all logs; a thread that cannot be started is done without. */
-static void close_pass(struct close_work *work, int (*step)(struct log *log))
+static void close_pass(struct close_work *work, int (*step)(struct log *log), int32_t per_dir)
 {
     struct env *env = work->set->env;
     struct env_thread *started[THREADS_MAX];
     int32_t count = 0;
-    int64_t threads = (int64_t)work->set->threads_per_dir * work->set->dir_count;
+    int64_t threads = (int64_t)per_dir * work->set->dir_count;
     if (threads > work->count)
         threads = work->count;
     work->step = step;
@@ -119,9 +120,10 @@ static int close_clean(struct partition_set *set, int64_t broker_epoch)
         free(work.partitions);
         return -ENOMEM;
     }
-    close_pass(&work, log_close_write);
+    close_pass(&work, log_close_write, set->threads_per_dir);
     sync_parents(&work);
-    close_pass(&work, log_close_sync);
+    close_pass(&work, log_close_sync,
+               set->threads_per_dir > SYNC_THREADS ? set->threads_per_dir : SYNC_THREADS);
     free(work.partitions);
     int err = atomic_load(&work.result);
     int checkpoints = set_checkpoints(set, true);

@@ -27,6 +27,7 @@ struct follow_step {
     struct park_waiter park;
     struct loop_task locked;
     bool undisturbed; /* no cleaning is under way: clean_lock is ours */
+    char *retired;    /* the folder's new path, to be removed; NULL: there is none */
 
     /* Of changes. */
     struct arena arena; /* for what the step keeps while it waits */
@@ -109,6 +110,76 @@ static void create_done(struct loop *loop, struct pool_job *job)
 
 /* ---- deletion ---- */
 
+/* Removing the files of a large topic takes long, so it is no part of the step: later metadata does
+ * not wait for it. One folder at a time goes on the pool. A stop waits for that one and leaves the
+ * others to the next start, which removes whatever is called -delete. */
+struct set_removal {
+    struct pool_job job;
+    struct set_removal *next;
+    struct partition_set *set;
+    char *path;
+};
+
+static void removal_free(struct set_removal *removal)
+{
+    free(removal->path);
+    free(removal);
+}
+
+static void removal_run(struct pool_job *job)
+{
+    struct set_removal *removal = container_of(job, struct set_removal, job);
+    int err = env_remove_tree(removal->set->env, removal->path);
+    if (err < 0)
+        say_warn(removal->set->say, "cannot remove a deleted log", kv_text("dir", removal->path),
+                 kv_text("error", result_text(err)));
+}
+
+static void removal_done(struct loop *loop, struct pool_job *job)
+{
+    struct set_removal *removal = container_of(job, struct set_removal, job);
+    struct partition_set *set = removal->set;
+    must(set->removals == removal);
+    set->removals = removal->next;
+    removal_free(removal);
+    if (set->removals)
+        pool_submit(loop, &set->removals->job);
+    else
+        set->removals_last = NULL;
+}
+
+/* Takes the path over. Without memory the folder is left to the next start. */
+static void removal_queue(struct partition_set *set, char *path)
+{
+    struct set_removal *removal = set->removals_stopped ? NULL : calloc(1, sizeof *removal);
+    if (!removal) {
+        free(path);
+        return;
+    }
+    *removal = (struct set_removal){
+        .job.run = removal_run, .job.done = removal_done, .set = set, .path = path};
+    if (set->removals_last) {
+        set->removals_last->next = removal;
+        set->removals_last = removal;
+        return;
+    }
+    set->removals = set->removals_last = removal;
+    pool_submit(set->home, &removal->job);
+}
+
+void set_removals_stop(struct partition_set *set)
+{
+    set->removals_stopped = true;
+    if (!set->removals)
+        return;
+    while (set->removals->next) {
+        struct set_removal *removal = set->removals->next;
+        set->removals->next = removal->next;
+        removal_free(removal);
+    }
+    set->removals_last = set->removals;
+}
+
 static void delete_run(struct pool_job *job)
 {
     struct follow_step *step = container_of(job, struct follow_step, job);
@@ -117,11 +188,9 @@ static void delete_run(struct pool_job *job)
     if (atomic_load(&victim->dir->offline)) /* a start that finds the folder sets it aside */
         return;
     int err = log_dir_retire_folder(&victim->dir->dir, victim->topic, victim->index, path);
-    if (err == -ENOENT) /* never written to */
-        return;
     if (err == 0)
-        err = env_remove_tree(step->set->env, path);
-    if (err < 0)
+        step->retired = strdup(path);
+    else if (err != -ENOENT) /* that one was never written to */
         say_warn(step->set->say, "cannot remove a deleted log", kv_str("topic", victim->topic),
                  kv_int("partition", victim->index), kv_text("dir", victim->dir->dir.path),
                  kv_text("error", result_text(err)));
@@ -139,6 +208,8 @@ static void delete_done(struct loop *loop, struct pool_job *job)
     parklock_release(&step->victim->append_lock);
     parklock_release(&step->victim->clean_lock);
     epoch_retire(step->set->epochs, &step->victim->retired, victim_drop);
+    if (step->retired)
+        removal_queue(step->set, step->retired);
     step_end(step);
 }
 

@@ -87,6 +87,29 @@ struct partition *set_partition_create(struct partition_set *set,
     return partition;
 }
 
+/* The first few for all to see; thousands of lines would hide what matters. */
+static void say_recovered(struct partition *partition, const char *path,
+                          const struct log_open_report *report)
+{
+    struct partition_set *set = partition->set;
+    bool few = atomic_fetch_add(&set->recovered_count, 1) < LOAD_LINES_MAX;
+    atomic_fetch_add(&set->recovered_bytes, report->recovered_bytes);
+    atomic_fetch_add(&set->dropped_bytes, report->dropped_bytes);
+    say_at(set->say, few ? SAY_INFO : SAY_DEBUG, "recovered log", kv_text("dir", path),
+           kv_int("end", log_end_offset(partition->log)),
+           kv_int("read_bytes", report->recovered_bytes),
+           kv_int("dropped_bytes", report->dropped_bytes), kv_int("segments", report->segments),
+           kv_int("indexes_rebuilt", report->indexes_rebuilt));
+}
+
+static void say_recovered_all(struct partition_set *set)
+{
+    if (atomic_load(&set->recovered_count) > LOAD_LINES_MAX)
+        say_info(set->say, "recovered logs", kv_int("count", atomic_load(&set->recovered_count)),
+                 kv_int("read_bytes", atomic_load(&set->recovered_bytes)),
+                 kv_int("dropped_bytes", atomic_load(&set->dropped_bytes)));
+}
+
 int set_partition_open(struct partition *partition, const struct found_log *found)
 {
     struct partition_set *set = partition->set;
@@ -118,11 +141,7 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
         return err;
     }
     if (report.recovered_bytes > 0 || report.dropped_bytes > 0 || report.indexes_rebuilt > 0)
-        say_info(set->say, "recovered log", kv_text("dir", path),
-                 kv_int("end", log_end_offset(partition->log)),
-                 kv_int("read_bytes", report.recovered_bytes),
-                 kv_int("dropped_bytes", report.dropped_bytes), kv_int("segments", report.segments),
-                 kv_int("indexes_rebuilt", report.indexes_rebuilt));
+        say_recovered(partition, path, &report);
     log_set_cleaned_to(partition->log, found->cleaned_to);
     partition_reset_marks(partition);
     return 0;
@@ -508,6 +527,7 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
     if (err == 0) {
         struct load_work work = {.env = set->env, .items = loads, .count = count};
         load_run(set, &work, threads);
+        say_recovered_all(set);
     }
     for (int32_t i = 0; loads && i < count; i++) {
         struct partition *partition = loads[i].partition;

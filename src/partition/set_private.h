@@ -41,11 +41,16 @@ int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts)
 void set_log_settings(const struct topic_settings *topic, int64_t producer_expiration_ms,
                       struct log_settings *ret_settings);
 
+/* set_follow.c */
+/* Home loop, at a stop: no further folder is removed; the next start does it. */
+void set_removals_stop(struct partition_set *set);
+
 /* set_tend.c */
 void set_tend_init(struct partition_set *set);
 /* Write one checkpoint file of a directory. Reports a failure. Pool. */
 int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const char *name);
-/* Every file of the directories that changed, or of all. The first error that is left over. Pool. */
+/* Every file of the directories that changed, or of all. The first error that is left over. Pool.
+ */
 int set_checkpoints(struct partition_set *set, bool all);
 /* What retention gives up. append_lock held, pool. */
 void set_retain(struct partition *partition, int64_t now_ms);

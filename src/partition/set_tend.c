@@ -318,4 +318,5 @@ void partition_set_stop(struct partition_set *set)
     loop_timer_cancel(loop, &set->flush_timer);
     loop_timer_cancel(loop, &set->cleaner.timer);
     set->cleaner.stopping = true;
+    set_removals_stop(set);
 }

@@ -7,6 +7,7 @@
 #include "controller/format.h"
 #include "metadata/features.h"
 #include "server/format.h"
+#include "server/listener.h"
 
 static const char *open_problem(int err)
 {
@@ -62,6 +63,10 @@ static int directories_format(struct broker *broker)
     bool fresh;
     if (format_is_fresh(broker->env, settings, &fresh, cluster_id) < 0 || !fresh)
         return 0;
+    /* A mistake in the listeners should not leave a formatted directory behind. */
+    int err = listeners_check(broker);
+    if (err < 0)
+        return err;
     if (!cluster_id[0])
         uuid_format(format_random_uuid(broker->env), cluster_id);
     return format_directories(broker->env, &broker->say, broker->static_config, cluster_id);

@@ -258,8 +258,8 @@ static int listener_addresses(struct broker *broker, const struct listener_setti
     return count;
 }
 
-static int listener_open(struct broker *broker, const struct listener_setting *setting,
-                         struct broker_listener *listener)
+/* The socket, listening. What goes wrong is logged. */
+static int listener_bind(struct broker *broker, const struct listener_setting *setting)
 {
     struct env *env = broker->env;
     struct net_address addresses[RESOLVE_MAX];
@@ -273,8 +273,31 @@ static int listener_open(struct broker *broker, const struct listener_setting *s
                   kv_str("host", setting->unix_path.data ? setting->unix_path : setting->host),
                   kv_int("port", setting->port),
                   kv_text("error", count == -ENOENT ? "no such host" : result_text(sock)));
-        return sock;
     }
+    return sock;
+}
+
+int listeners_check(struct broker *broker)
+{
+    const struct broker_settings *settings = &broker->static_config->settings;
+    for (int32_t i = 0; i < settings->listener_count; i++) {
+        if (settings->listeners[i].controller)
+            continue;
+        int sock = listener_bind(broker, &settings->listeners[i]);
+        if (sock < 0)
+            return sock;
+        env_sock_close(broker->env, sock);
+    }
+    return 0;
+}
+
+static int listener_open(struct broker *broker, const struct listener_setting *setting,
+                         struct broker_listener *listener)
+{
+    struct env *env = broker->env;
+    int sock = listener_bind(broker, setting);
+    if (sock < 0)
+        return sock;
     *listener = (struct broker_listener){.broker = broker, .setting = setting};
     listener->watch = (struct loop_sock){.sock = sock, .ready = listener_ready};
     loop_timer_init(&listener->retry, listener_retry);

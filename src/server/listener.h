@@ -21,6 +21,8 @@ struct broker_listener {
  * nobody to serve and are not opened. */
 int listeners_open(struct broker *broker);
 void listeners_close(struct broker *broker);
+/* Whether each could be bound now; it is let go at once. 0 or -errno, logged. BLOCKING. */
+int listeners_check(struct broker *broker);
 
 /* Prepare a loop for connections. */
 int broker_loop_conns_init(struct broker_loop *home);

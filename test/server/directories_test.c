@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 
 #include "base/errors.h"
 #include "broker_fixture.h"
+#include "os/linux_env.h"
 
 #define PARTITIONS 2
 
@@ -77,6 +79,35 @@ static int faulty_dir_sync(struct env *env, const char *path)
     return atomic_load(&no_descriptors) ? -EMFILE : whole_ops->dir_sync(env, path);
 }
 
+static _Atomic int parent_syncs;       /* of DIR/more itself */
+static _Atomic bool names_fail;        /* syncs of its folders fail */
+static _Atomic bool removals_wait;     /* files of deleted folders stay for now */
+static _Atomic bool removal_is_waited; /* and somebody tried */
+
+static bool ends_with(const char *path, const char *end)
+{
+    size_t size = strlen(path), tail = strlen(end);
+    return size >= tail && strcmp(path + size - tail, end) == 0;
+}
+
+static int counting_dir_sync(struct env *env, const char *path)
+{
+    if (ends_with(path, "/more"))
+        atomic_fetch_add(&parent_syncs, 1);
+    if (atomic_load(&names_fail) && strstr(path, "/more/orders-"))
+        return -EIO;
+    return faulty_dir_sync(env, path);
+}
+
+static int waiting_unlink(struct env *env, const char *path)
+{
+    while (strstr(path, "-delete/") && atomic_load(&removals_wait)) {
+        atomic_store(&removal_is_waited, true);
+        sched_yield();
+    }
+    return whole_ops->path_unlink(env, path);
+}
+
 static void plant(struct env *env)
 {
     whole_ops = env->ops;
@@ -85,7 +116,8 @@ static void plant(struct env *env)
     faulty_ops.file_read = faulty_read;
     faulty_ops.file_read_nowait = faulty_read_nowait;
     faulty_ops.file_write = faulty_write;
-    faulty_ops.dir_sync = faulty_dir_sync;
+    faulty_ops.dir_sync = counting_dir_sync;
+    faulty_ops.path_unlink = waiting_unlink;
     env->ops = &faulty_ops;
 }
 
@@ -200,6 +232,36 @@ static void expect_half_served(struct broker_fixture *fixture, int32_t bad)
     assert_true(broker_fixture_said(fixture, "log directory offline"));
 }
 
+static int deleted_folders(struct broker_fixture *fixture, const char *dir)
+{
+    char path[256];
+    int count = 0;
+    snprintf(path, sizeof path, "%s/%s", fixture->dir, dir);
+    DIR *listing = opendir(path);
+    assert_non_null(listing);
+    for (struct dirent *entry; (entry = readdir(listing));)
+        count += ends_with(entry->d_name, "-delete");
+    closedir(listing);
+    return count;
+}
+
+static void remove_folder(struct broker_fixture *fixture, const char *dir)
+{
+    struct linux_env_options options = {.pool_threads = 1};
+    struct env *env = linux_env_create(&options);
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", fixture->dir, dir);
+    assert_int_equal(env_remove_tree(env, path), 0);
+    linux_env_destroy(env);
+}
+
+static void expect_all_served(struct broker_fixture *fixture)
+{
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        assert_int_equal(produce_error(fixture, i), 0);
+    assert_false(broker_fixture_said(fixture, "log directory offline"));
+}
+
 /* ---- at start ---- */
 
 static void an_unreadable_segment_takes_its_directory_offline_at_start(void **state)
@@ -287,7 +349,121 @@ static void an_unformatted_directory_is_refused(void **state)
     assert_true(broker_fixture_said(fixture, "it has no meta.properties"));
 }
 
+static void a_new_node_with_a_wrong_listener_is_not_formatted(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    static const char *const wrong[] = {"listeners=PLAINTEXT://192.0.2.1:9092", NULL};
+    char path[256];
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    remove_folder(fixture, "data");
+    remove_folder(fixture, "more");
+    snprintf(path, sizeof path, "%s/more/meta.properties", fixture->dir);
+    fixture->overrides = wrong;
+    assert_int_equal(broker_fixture_start(fixture), -EADDRNOTAVAIL);
+    assert_true(broker_fixture_said(fixture, "cannot listen"));
+    assert_int_not_equal(access(path, F_OK), 0);
+    fixture->overrides = NULL;
+    assert_int_equal(broker_fixture_start(fixture), 0);
+}
+
+/* ---- at the stop ---- */
+
+enum { MANY = 60 };
+
+static void make_many(struct broker_fixture *fixture)
+{
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "many", MANY);
+    for (int32_t i = 0; i < MANY; i++)
+        assert_int_equal(peer_produce(peer, "many", i, 1), 0);
+    peer_close(peer);
+}
+
+static void many_new_logs_take_one_sync_of_their_directory_at_the_stop(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    make_many(fixture);
+    atomic_store(&parent_syncs, 0);
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    assert_true(atomic_load(&parent_syncs) < 10); /* checkpoints and the marker need theirs */
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    assert_false(broker_fixture_said(fixture, "recovered log"));
+    expect_all_served(fixture);
+}
+
+static void a_sync_that_fails_at_the_stop_leaves_no_directory_marked_clean(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    char path[256];
+    atomic_store(&names_fail, true);
+    int result = broker_fixture_stop(fixture);
+    atomic_store(&names_fail, false);
+    assert_int_equal(result, -EIO);
+    snprintf(path, sizeof path, "%s/more/.kafka_cleanshutdown", fixture->dir);
+    assert_int_not_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/data/.kafka_cleanshutdown", fixture->dir);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        int64_t end;
+        assert_int_equal(fetch_error(fixture, i, &end), 0);
+        assert_int_equal(end, 3);
+    }
+}
+
+static void many_recovered_logs_are_said_in_one_line(void **state)
+{
+    static const char *const lost[] = {".kafka_cleanshutdown", "recovery-point-offset-checkpoint"};
+    struct broker_fixture *fixture = *state;
+    char path[256], text[64];
+    make_many(fixture);
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s/%s", fixture->dir, i < 2 ? "data" : "more", lost[i % 2]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    snprintf(text, sizeof text, "recovered logs count=%d", MANY + PARTITIONS);
+    assert_true(broker_fixture_said(fixture, text));
+    int lines = 0;
+    for (const char *at = fixture->log; (at = strstr(at, "recovered log ")); at++)
+        lines++;
+    assert_int_equal(lines, LOAD_LINES_MAX);
+}
+
 /* ---- while it runs ---- */
+
+static void a_deletion_whose_files_go_slowly_holds_nobody_up(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct delete_topics_request request;
+    struct delete_topics_response response;
+    struct str name = STR("orders");
+    delete_topics_request_init(&request);
+    request.topic_names = (struct str_array){&name, 1};
+    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
+    int peer = peer_connect(fixture);
+    atomic_store(&removal_is_waited, false);
+    atomic_store(&removals_wait, true);
+    peer_call(peer, &arena, API_DELETE_TOPICS, 5, &request, &response);
+    assert_int_equal(response.responses.items[0].error_code, 0);
+    while (!atomic_load(&removal_is_waited))
+        sched_yield();
+    for (int i = 0; i < 3; i++) {
+        peer_create_topic(peer, i % 2 ? "later" : i ? "last" : "orders", 2);
+        assert_int_equal(peer_produce(peer, i % 2 ? "later" : i ? "last" : "orders", 0, 3), 0);
+    }
+    atomic_store(&removals_wait, false);
+    peer_close(peer);
+    arena_close(&arena);
+    /* Whatever is left then is removed by the next start. */
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    while (deleted_folders(fixture, "data") + deleted_folders(fixture, "more") > 0)
+        sched_yield();
+}
 
 static void a_read_error_takes_the_directory_offline(void **state)
 {
@@ -332,13 +508,6 @@ static void records_that_cannot_be_sent_close_the_connection_and_are_said(void *
 }
 
 /* ---- what passes ---- */
-
-static void expect_all_served(struct broker_fixture *fixture)
-{
-    for (int32_t i = 0; i < PARTITIONS; i++)
-        assert_int_equal(produce_error(fixture, i), 0);
-    assert_false(broker_fixture_said(fixture, "log directory offline"));
-}
 
 static int setup_tended(void **state)
 {
@@ -396,6 +565,11 @@ int main(void)
         DIR_TEST(a_fault_in_the_metadata_directory_ends_the_start),
         DIR_TEST(all_directories_failing_ends_the_start),
         DIR_TEST(an_unformatted_directory_is_refused),
+        DIR_TEST(a_new_node_with_a_wrong_listener_is_not_formatted),
+        DIR_TEST(many_new_logs_take_one_sync_of_their_directory_at_the_stop),
+        DIR_TEST(a_sync_that_fails_at_the_stop_leaves_no_directory_marked_clean),
+        DIR_TEST(many_recovered_logs_are_said_in_one_line),
+        DIR_TEST(a_deletion_whose_files_go_slowly_holds_nobody_up),
         DIR_TEST(a_read_error_takes_the_directory_offline),
         DIR_TEST(a_segment_that_was_cut_is_said_and_harms_no_other_partition),
         DIR_TEST(records_that_cannot_be_sent_close_the_connection_and_are_said),

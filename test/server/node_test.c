@@ -358,9 +358,8 @@ static void the_longest_name_can_be_deleted_and_used_again(void **state)
         assert_int_equal(peer_produce(peer, name, 0, 5), 0);
         assert_int_equal(delete_topic(peer, name), 0);
     }
-    while (atomic_load(&fixture->broker->partitions.deleted_count) > 0)
+    while (names_with(fixture, "xxx") > 0) /* the files go behind the answers */
         sched_yield();
-    assert_int_equal(names_with(fixture, "xxx"), 0);
     assert_false(broker_fixture_said(fixture, "cannot remove a deleted log"));
     peer_close(peer);
 }
