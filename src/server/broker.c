@@ -18,6 +18,7 @@
 #include "server/fetch_session.h"
 #include "server/follow.h"
 #include "server/listener.h"
+#include "server/request.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define STOP_GRACE_NS (5000 * NS_PER_MS) /* for answers under way */
@@ -51,6 +52,7 @@ struct broker_life {
     _Atomic bool stop_posted, dir_failed_posted;
     int64_t grace_end_ns;
     int32_t leave_tries;
+    int64_t stop_ns, drained_ns, left_ns, closing_ns; /* when each part of the stop was over */
 };
 
 static void life_stop(struct broker_life *life);
@@ -388,11 +390,21 @@ static void close_run(struct pool_job *job)
     directories_close(broker);
 }
 
+/* Whoever waits for a stop wants to know for what. */
+static void say_stop(struct broker_life *life, int64_t now_ns)
+{
+    say_info(&life->broker->say, "stopped serving",
+             kv_int("answers_ms", (life->drained_ns - life->stop_ns) / NS_PER_MS),
+             kv_int("leaving_ms", (life->left_ns - life->drained_ns) / NS_PER_MS),
+             kv_int("metadata_ms", (life->closing_ns - life->left_ns) / NS_PER_MS),
+             kv_int("logs_ms", (now_ns - life->closing_ns) / NS_PER_MS));
+}
+
 static void close_done(struct loop *loop, struct pool_job *job)
 {
-    (void)loop;
     struct broker_life *life = container_of(job, struct broker_life, job);
     life->job_running = false;
+    say_stop(life, loop->now_ns);
     if (life->broker->result == 0)
         life->broker->result = life->job_result;
     life_stopped(life);
@@ -403,6 +415,7 @@ static void controller_stopped(void *context, int result)
     struct broker_life *life = context;
     if (life->broker->result == 0)
         life->broker->result = result;
+    life->closing_ns = broker_home(life->broker)->loop.now_ns;
     life_job(life, close_run, close_done);
 }
 
@@ -414,7 +427,8 @@ static int64_t connections_open(struct broker *broker)
     return open;
 }
 
-/* On each loop: close what is idle; at the end of the grace everything. */
+/* On each loop: close what has no answer under way, hurry the others; at the end of the grace close
+ * everything. No request begins any more. */
 struct drain_task {
     struct loop_task task;
     struct broker_loop *home;
@@ -433,6 +447,8 @@ static void drain_run(struct loop *loop, struct loop_task *task)
             struct conn *conn = container_of(pos, struct conn, activity);
             if (conn->inflight == 0)
                 conn_close(conn, "stopping");
+            else
+                requests_hurry(conn);
         }
     }
     free(drain);
@@ -476,6 +492,7 @@ static void leave_done(struct loop *loop, struct controller_op *op)
             say_warn(&broker->say, "the controller did not fence this broker",
                      kv_text("error", op->result ? result_text(op->result)
                                                  : error_name(response->error_code)));
+        life->left_ns = loop->now_ns;
         controller_stop(broker->controller, controller_stopped, life);
     } else if (life->leave_tries == 1) {
         leave_send(life); /* alone, the first moves the leaders and the second fences */
@@ -501,6 +518,7 @@ static void drain_look(struct loop *loop, struct loop_timer *timer)
                  coordinators_quiet(broker) && txn_service_quiet(broker) &&
                  internal_topics_quiet(broker);
     if (connections_open(broker) == 0 && quiet) {
+        life->drained_ns = life->left_ns = loop->now_ns;
         if (!broker->controller)
             controller_stopped(life, 0);
         else if (broker->broker_epoch >= 0 && broker->result == 0)
@@ -531,6 +549,7 @@ static void life_stop(struct broker_life *life)
     coordinators_stop(broker);
     if (broker->partitions_up)
         partition_set_stop(&broker->partitions);
+    life->stop_ns = loop->now_ns;
     life->grace_end_ns = loop->now_ns + STOP_GRACE_NS;
     life->timer_armed = true;
     loop_timer_init(&life->timer, drain_look);

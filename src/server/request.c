@@ -259,11 +259,33 @@ void requests_abandon(struct conn *conn)
     }
 }
 
+/* A fetch waits for records; the others, once the controller has answered, for partitions to follow
+ * an image that is not followed any more. */
+static bool waits_in_vain(const struct request *request)
+{
+    return request->row->handle == handle_fetch || request->row->handle == handle_controller ||
+           request->row->handle == handle_metadata;
+}
+
+void requests_hurry(struct conn *conn)
+{
+    list_for_each (pos, &conn->order) {
+        struct exchange *exchange = container_of(pos, struct exchange, link);
+        struct request *request = container_of(exchange, struct request, exchange);
+        if (exchange->ready || request->timed_out || !waits_in_vain(request))
+            continue;
+        request->timed_out = true;
+        request_wake(request);
+    }
+}
+
 /* ---- beginning ---- */
 
 bool request_may_begin(struct conn *conn, const uint8_t *head, int32_t size)
 {
     const struct session *session = conn->owner;
+    if (!atomic_load_explicit(&session->home->broker->serving, memory_order_acquire))
+        return false;
     if (conn->inflight == 0)
         return true;
     return size >= 2 && (int16_t)load_be16(head) == API_PRODUCE && session->others == 0 &&

@@ -121,9 +121,14 @@ bool request_endpoint(struct request *request, const struct broker_image *broker
 /* The connection is gone: parked requests look again, with timed_out set. */
 void requests_abandon(struct conn *conn);
 
+/* The node is stopping: requests that wait for what others do, or for what will not come any more,
+ * look again with timed_out set. */
+void requests_hurry(struct conn *conn);
+
 /* Decode and run one frame; conn_ops.frame. */
 bool request_begin(struct conn *conn, struct buf *frame);
-/* conn_ops.may_deliver: requests run one after another, but Produce behind appended Produce. */
+/* conn_ops.may_deliver: requests run one after another, but Produce behind appended Produce. While
+ * the node stops none begins. */
 bool request_may_begin(struct conn *conn, const uint8_t *head, int32_t size);
 
 #endif

@@ -134,6 +134,32 @@ static void stopping_waits_for_nobody_who_only_listens(void **state)
     peer_close(peer);
 }
 
+static void a_stop_answers_a_fetch_that_waits_and_begins_nothing_behind_it(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "orders", 1);
+    struct bytes batch = fixture_batch_make(
+        &arena, &(struct fixture_batch){
+                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    peer_ask(peer, API_FETCH, 12, 1, fetch_of(&arena, "orders", 0, 0));
+    peer_ask(peer, API_PRODUCE, 9, 2, produce_of(&arena, "orders", 0, -1, batch));
+    fixture_until_fetching(fixture, "orders", 0);
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    struct fetch_response response;
+    peer_answer(peer, &arena, API_FETCH, 12, 1, &response);
+    assert_int_equal(response.error_code, 0);
+    assert_true(peer_is_closed(peer));
+    peer_close(peer);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    peer = peer_connect(fixture);
+    assert_int_equal(peer_produce(peer, "orders", 0, 1), 0);
+    peer_close(peer);
+    arena_close(&arena);
+}
+
 /* Whoever opens the directory next, Apache Kafka too, would take an unfenced registration for a
  * broker that lives, and refuse another of its id for a whole session. */
 static void a_stopped_broker_leaves_its_registration_fenced(void **state)
@@ -445,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NODE_TEST(records_survive_a_restart),
         NODE_TEST(stopping_waits_for_nobody_who_only_listens),
+        NODE_TEST(a_stop_answers_a_fetch_that_waits_and_begins_nothing_behind_it),
         NODE_TEST(a_stopped_broker_leaves_its_registration_fenced),
         cmocka_unit_test(a_static_quorum_of_this_node_starts_again_and_again),
         NODE_TEST(too_many_connections_in_a_second_wait_and_are_served),
