@@ -51,6 +51,8 @@ enum outcome handle_leave_group(struct request *request);
 enum outcome handle_list_groups(struct request *request);
 enum outcome handle_describe_groups(struct request *request);
 enum outcome handle_delete_groups(struct request *request);
+enum outcome handle_consumer_group_heartbeat(struct request *request);
+enum outcome handle_consumer_group_describe(struct request *request);
 enum outcome handle_offset_commit(struct request *request);
 enum outcome handle_txn_offset_commit(struct request *request);
 enum outcome handle_offset_fetch(struct request *request);

@@ -13,6 +13,8 @@ _Static_assert(offsetof(struct offset_delete, op) == 0, "op in front");
 _Static_assert(offsetof(struct group_list, op) == 0, "op in front");
 _Static_assert(offsetof(struct group_describe, op) == 0, "op in front");
 _Static_assert(offsetof(struct group_delete, op) == 0, "op in front");
+_Static_assert(offsetof(struct consumer_heartbeat, op) == 0, "op in front");
+_Static_assert(offsetof(struct consumer_describe, op) == 0, "op in front");
 
 int group_shard_of(struct request *request, struct str group_id, struct coord_shard **ret_shard)
 {
@@ -84,4 +86,21 @@ void group_deadline(struct request *request)
 {
     int32_t timeout_ms = broker_settings_now(request_broker(request))->offsets_commit_timeout_ms;
     request_set_deadline(request, request->home->loop.now_ns + timeout_ms * INT64_C(1000000));
+}
+
+struct str group_client_host(struct request *request)
+{
+    const struct net_address *peer = &request->exchange.conn->peer;
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    const uint8_t *ip = peer->ip;
+    if (peer->family == NET_IP6 && memcmp(ip, mapped, sizeof mapped) == 0)
+        ip += sizeof mapped;
+    else if (peer->family == NET_IP6)
+        return str_of(arena_printf(&request->arena, "/%x:%x:%x:%x:%x:%x:%x:%x", load_be16(ip),
+                                   load_be16(ip + 2), load_be16(ip + 4), load_be16(ip + 6),
+                                   load_be16(ip + 8), load_be16(ip + 10), load_be16(ip + 12),
+                                   load_be16(ip + 14)));
+    else if (peer->family != NET_IP4)
+        return STR("/127.0.0.1"); /* a Unix-domain socket: this host */
+    return str_of(arena_printf(&request->arena, "/%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]));
 }

@@ -4,6 +4,7 @@
 
 #include "group/admin_ops.h"
 #include "group/classic_ops.h"
+#include "group/consumer_ops.h"
 #include "group/offset_ops.h"
 #include "server/request.h"
 
@@ -25,6 +26,8 @@ struct group_call {
         struct group_list list;
         struct group_describe describe;
         struct group_delete group_delete;
+        struct consumer_heartbeat consumer_heartbeat;
+        struct consumer_describe consumer_describe;
     };
 };
 
@@ -34,6 +37,10 @@ struct group_call {
 int group_shard_of(struct request *request, struct str group_id, struct coord_shard **ret_shard);
 
 struct coord_turn group_turn(struct request *request);
+
+/* The client's address as Java prints one, "/10.1.2.3" or "/0:0:0:0:0:0:0:1"; in the request's
+ * arena, data NULL where that is exhausted. */
+struct str group_client_host(struct request *request);
 
 /* After the operation was initialised: give it its shard, or end it with that error. */
 void group_call_begin(struct group_call *call, struct request *request, struct str group_id);

@@ -17,26 +17,6 @@ struct parked {
     struct coord_shard *shard; /* a reference of its own, for `abandon` */
 };
 
-/* As Java prints an address: "/10.1.2.3", "/0:0:0:0:0:0:0:1". */
-#define CLIENT_HOST_SIZE 64
-
-static struct str client_host(struct request *request)
-{
-    const struct net_address *peer = &request->exchange.conn->peer;
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const uint8_t *ip = peer->ip;
-    if (peer->family == NET_IP6 && memcmp(ip, mapped, sizeof mapped) == 0)
-        ip += sizeof mapped;
-    else if (peer->family == NET_IP6)
-        return str_of(arena_printf(&request->arena, "/%x:%x:%x:%x:%x:%x:%x:%x", load_be16(ip),
-                                   load_be16(ip + 2), load_be16(ip + 4), load_be16(ip + 6),
-                                   load_be16(ip + 8), load_be16(ip + 10), load_be16(ip + 12),
-                                   load_be16(ip + 14)));
-    else if (peer->family != NET_IP4)
-        return STR("/127.0.0.1"); /* a Unix-domain socket: this host */
-    return str_of(arena_printf(&request->arena, "/%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]));
-}
-
 static void parked_begin(struct parked *parked, struct request *request, struct str group_id)
 {
     group_call_begin(&parked->call, request, group_id);
@@ -110,7 +90,8 @@ static struct parked *join_begin(struct request *request)
 {
     const struct join_group_request *body = request->body;
     struct parked *work = arena_alloc(&request->arena, sizeof *work);
-    struct classic_client client = {.client_id = request->client_id, .host = client_host(request)};
+    struct classic_client client = {.client_id = request->client_id,
+                                    .host = group_client_host(request)};
     if (!work || !client.host.data)
         return NULL;
     env_random(request_broker(request)->env, &client.random, sizeof client.random);
