@@ -10,7 +10,8 @@
 /* Reasons that many keys share. */
 #define WHY_ALONE "there is one broker so far, so each partition has one replica"
 #define WHY_CLASS "a Java class cannot be loaded"
-#define WHY_GROUPS "only groups of the classic protocol are served yet"
+#define WHY_ASSIGNMENT "assignments are computed with the heartbeat that asks for them"
+#define WHY_LINGER "coordinators write records at once, from no buffer that is kept"
 #define WHY_LOADS "coordinators read their logs a mebibyte at a time"
 #define WHY_ONE_NODE "broker and controller are one process and its only voter"
 #define WHY_POLICY                                                                                 \
@@ -21,6 +22,7 @@
 #define WHY_SASL "there are no SASL listeners yet, so nothing reads it"
 #define WHY_SHARE "share groups are not served yet"
 #define WHY_SSL "there are no SSL listeners yet, so nothing reads it"
+#define WHY_STREAMS "streams groups are not served yet"
 #define WHY_THREADS "requests are served by event loops, see jackdaw.event.loops"
 
 /* What the check column of the tables may say. */
@@ -205,8 +207,8 @@ static const struct config_key topic_keys[] = {
 };
 
 static const struct config_key group_keys[] = {
-#define GROUP_KEY(id, name, type, default_, check, importance, visibility, synonym)                \
-    KEY(name, type, default_, check, importance, visibility, CLUSTER_WIDE, NO_EFFECT, WHY_GROUPS),
+#define GROUP_KEY(id, name, type, default_, check, importance, visibility, synonym, status, about) \
+    KEY(name, type, default_, check, importance, visibility, CLUSTER_WIDE, status, about),
 #include "metadata/config_keys.def"
 };
 
@@ -242,7 +244,8 @@ static const struct config_key_synonym topic_synonyms[][CONFIG_SYNONYMS_MAX + 1]
 };
 
 static const int16_t group_synonyms[] = {
-#define GROUP_KEY(id, name, type, default_, check, importance, visibility, synonym) synonym,
+#define GROUP_KEY(id, name, type, default_, check, importance, visibility, synonym, status, about) \
+    synonym,
 #include "metadata/config_keys.def"
 };
 

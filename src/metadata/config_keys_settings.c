@@ -279,6 +279,15 @@ static void compute_assignors(struct settings_job *job)
         s->group_consumer_assignors[s->group_consumer_assignor_count++] = known[0].name;
 }
 
+static bool list_names(struct settings_job *job, enum broker_config_key key, struct str name)
+{
+    struct str list = get_text(job, key), item;
+    while (config_list_next(list, &item, &list))
+        if (str_equal(item, name))
+            return true;
+    return false;
+}
+
 static void compute_groups(struct settings_job *job)
 {
     struct broker_settings *s = job->settings;
@@ -287,6 +296,8 @@ static void compute_groups(struct settings_job *job)
     s->group_initial_rebalance_delay_ms =
         get_int(job, BROKER_CONFIG_GROUP_INITIAL_REBALANCE_DELAY_MS);
     s->group_max_size = get_int(job, BROKER_CONFIG_GROUP_MAX_SIZE);
+    s->group_consumer_protocol =
+        list_names(job, BROKER_CONFIG_GROUP_COORDINATOR_REBALANCE_PROTOCOLS, STR("consumer"));
     s->group_consumer_max_size = get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_SIZE);
     s->group_consumer_session_timeout_ms =
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_SESSION_TIMEOUT_MS);

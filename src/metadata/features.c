@@ -2,16 +2,15 @@
 
 #include "base/must.h"
 
-/* What is not finalized by Jackdaw today, and why: group.version and streams.version want the group
- * coordinator of KIP-848 and KIP-1071, share.version share groups. Registrations claim them all the
- * same: a directory that Kafka formatted has them on. eligible.leader.replicas is the controller's
- * own affair, and served. */
+/* What is not finalized by Jackdaw today, and why: streams.version wants the groups of KIP-1071,
+ * share.version share groups. Registrations claim them all the same: a directory that Kafka
+ * formatted has them on. eligible.leader.replicas is the controller's own affair, and served. */
 const struct feature features[] = {
     {FEATURE_METADATA_VERSION, METADATA_VERSION_MIN, METADATA_VERSION_LATEST,
      METADATA_VERSION_LATEST},
     {FEATURE_KRAFT_VERSION, 0, 1, 1},
     {FEATURE_ELR_VERSION, 0, 1, 1},
-    {FEATURE_GROUP_VERSION, 0, 1, 0},
+    {FEATURE_GROUP_VERSION, 0, 1, 1},
     {FEATURE_TRANSACTION_VERSION, 0, 2, 2},
     {FEATURE_SHARE_VERSION, 0, 2, 0},
     {FEATURE_STREAMS_VERSION, 0, 1, 0},

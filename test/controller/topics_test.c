@@ -19,7 +19,7 @@ static void boot(struct env *env, void *context)
     const struct image *image = cluster_image(&cluster);
     must(image->metadata_version == METADATA_VERSION_LATEST);
     must(image_feature(image, STR(FEATURE_ELR_VERSION)) == 1);
-    must(image_feature(image, STR(FEATURE_GROUP_VERSION)) == 0);
+    must(image_feature(image, STR(FEATURE_GROUP_VERSION)) == 1);
     must(image_controller(image, 1));
     struct config_pairs defaults = image_configs(image, CONFIG_RESOURCE_BROKER, STR(""));
     must(says(config_pairs_get(defaults, STR("min.insync.replicas")), "1"));

@@ -20,10 +20,11 @@ from kafka.protocol.admin import groups as admin  # noqa: E402
 from kafka.protocol.consumer import group as member  # noqa: E402
 from kafka.protocol.metadata import find_coordinator  # noqa: E402
 from kafka.protocol.metadata import metadata as topics  # noqa: E402
+import consumers_raw  # noqa: E402
 from lib.target import Target  # noqa: E402
 
 SETTINGS = {"group.initial.rebalance.delay.ms": "2000", "group.min.session.timeout.ms": "1000", "group.max.size": "3",
-            "offset.metadata.max.bytes": "16"}
+            "offset.metadata.max.bytes": "16", **consumers_raw.SETTINGS}
 WAIT_S = 20
 RANGE = [{"name": "range", "metadata": struct.pack(">hih1si", 0, 1, 1, b"t", -1)}]
 GROUPS = ["g", "s", "ids", "none", "none0", "", "offsets2", "offsets7", "offsets8", "offsets9"]
@@ -300,7 +301,7 @@ def answers_of(kind, folder):
     run = Run(kind, pathlib.Path(folder) / kind)
     try:
         prepare(run)
-        for part in (refusals, offsets, by_id, life, static):
+        for part in (refusals, offsets, by_id, life, static, consumers_raw.parts):
             part(run)
         return run.answers
     finally:

@@ -24,6 +24,7 @@ from context import Context, Mismatch  # noqa: E402
 from lib.target import TargetError  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
 import scenarios_groups  # noqa: E402,F401  its scenarios come after the others
+import scenarios_consumers  # noqa: E402,F401
 import scenarios_transactions  # noqa: E402,F401  and these last
 
 CELL_S = 90
@@ -76,7 +77,7 @@ HEAD = """# Clients
 Which client does what against {name}. This page is what `./dev test interop --target {target} --document FILE` prints;
 `./dev test` compares the two. ✓ it works as against Apache Kafka, ✗ it does not, – the client has no such thing.
 The same scenarios run against Apache Kafka itself, so that they test behaviour and not our habits. They are in
-`test/interop/scenarios.py`, `scenarios_groups.py` and `scenarios_transactions.py`, each with what it expects.
+`test/interop/scenarios.py`, `scenarios_groups.py`, `scenarios_consumers.py` and `scenarios_transactions.py`, each with what it expects.
 
 """
 

@@ -1,5 +1,5 @@
 /* ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848). Both are served when group.version is
- * finalized at 1 or above, as in Kafka. */
+ * finalized at 1 or above and the broker's settings do not rule the protocol out, as in Kafka. */
 #include "base/errors.h"
 #include "metadata/features.h"
 #include "server/api_table.h"
@@ -11,7 +11,8 @@
 static bool is_served(struct request *request)
 {
     const struct image *image = request_image(request);
-    return image && image_feature(image, STR(FEATURE_GROUP_VERSION)) >= 1;
+    return broker_settings_now(request_broker(request))->group_consumer_protocol && image &&
+           image_feature(image, STR(FEATURE_GROUP_VERSION)) >= 1;
 }
 
 /* ---- ConsumerGroupHeartbeat ---- */

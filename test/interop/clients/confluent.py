@@ -99,7 +99,7 @@ class ConfluentTransactional:
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks"})
+                     "max-timestamp", "static", "shrinks", "consumer-protocol"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):
@@ -274,11 +274,11 @@ class Confluent(Client):
     # --- groups ---
 
     @contextlib.contextmanager
-    def member(self, topics, group, instance=None, metadata_ms=300000):
+    def member(self, topics, group, instance=None, metadata_ms=300000, protocol="classic", **config):
         named = {"group.instance.id": instance} if instance else {}
-        member = Member(self.consumer(**{"group.id": group, "auto.offset.reset": "earliest", "session.timeout.ms": 6000,
-                                         "heartbeat.interval.ms": 500, "topic.metadata.refresh.interval.ms": metadata_ms,
-                                         **named}), topics)
+        timing = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500} if protocol == "classic" else {}
+        member = Member(self.consumer(**{"group.id": group, "group.protocol": protocol, "auto.offset.reset": "earliest",
+                                         "topic.metadata.refresh.interval.ms": metadata_ms, **timing, **named, **config}), topics)
         try:
             yield member
         finally:

@@ -31,10 +31,43 @@ class JavaTransactional:
         self.call("abort")
 
 
+class JavaMember:
+    """A member of a group. Partitions are numbers as long as the group has one topic."""
+
+    def __init__(self, client, config, **subscription):
+        self.client, self._owned, self._open, self.handle = client, [], True, None
+        self.handle = self._call("open", config=config, **subscription)
+
+    def _call(self, call, **fields):
+        return self.client._call("member", call=call, handle=self.handle, **fields)
+
+    def poll(self, timeout_s=0.1):
+        found = self._call("poll", timeout_ms=int(timeout_s * 1000))
+        self._owned = found["owned"]
+        return [Record(None, unb64(one["value"]), partition=one["partition"], offset=one["offset"]) for one in found["records"]]
+
+    def owned(self):
+        return {partition for _, partition in self._owned} if self._open else set()
+
+    def owned_of_topics(self):
+        return {(topic, partition) for topic, partition in self._owned} if self._open else set()
+
+    def epoch(self):
+        return self._call("epoch")
+
+    def commit(self):
+        self._call("commit")
+
+    def close(self):
+        if self._open:
+            self._open = False
+            self._call("close", timeout_ms=5000)
+
+
 class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp"})
+                     "max-timestamp", "static", "shrinks", "consumer-protocol"})
 
     def version(self):
         return "4.4.0"
@@ -97,6 +130,20 @@ class Java(Client):
             yield producer
         finally:
             producer.call("close")
+
+    @contextlib.contextmanager
+    def member(self, topics, group, instance=None, metadata_ms=300000, protocol="classic", **config):
+        named = {"group.instance.id": instance} if instance else {}
+        timing = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500} if protocol == "classic" else {}
+        subscription = {"topics": topics} if isinstance(topics, list) else topics
+        member = JavaMember(self, {
+            "bootstrap.servers": self.address, "group.id": group, "group.protocol": protocol, "enable.auto.commit": "false",
+            "auto.offset.reset": "earliest", "metadata.max.age.ms": metadata_ms, "default.api.timeout.ms": WAIT_S * 1000,
+            **timing, **named, **config}, **subscription)
+        try:
+            yield member
+        finally:
+            member.close()
 
     def metadata(self, topic):
         cluster = self.describe_cluster()

@@ -57,6 +57,8 @@ public final class Driver {
                 return Records.consumeGroup(request);
             case "admin":
                 return Administration.run(request);
+            case "member":
+                return Members.run(request);
             case "transaction":
                 return Transactions.run(request);
             case "tool":

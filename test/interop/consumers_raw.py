@@ -1,0 +1,290 @@
+"""Raw requests of the consumer protocol (KIP-848) for groups_raw.py: ConsumerGroupHeartbeat and ConsumerGroupDescribe,
+and what the APIs of all groups say of such a group. Requests are made from schema/, since no client library shows them."""
+import pathlib
+import re
+import sys
+import uuid
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "hostile"))
+
+import codec  # noqa: E402
+import wire  # noqa: E402
+
+SETTINGS = {
+    "group.consumer.max.size": "3", "group.consumer.min.heartbeat.interval.ms": "1000",
+    # One answer a heartbeat, whenever it comes: no assignment is put off, none is computed beside the requests.
+    "group.consumer.assignment.interval.ms": "0", "group.consumer.assignor.offload.enable": "false",
+    "group.consumer.migration.policy": "disabled"}
+HEARTBEAT, DESCRIBE = codec.KEYS["ConsumerGroupHeartbeat"], codec.KEYS["ConsumerGroupDescribe"]
+JOIN, LEAVE, LEAVE_FOR_A_WHILE = 0, -1, -2
+ORDERLESS = {"TopicPartitions", "Partitions", "SubscribedTopicNames", "Members", "Groups", "GroupIds"}
+# Sentences are our own.
+IGNORED = {"ThrottleTimeMs", "ErrorMessage", "TopicId"}
+GENERATED = re.compile(r"^[A-Za-z0-9_-]{22}$")
+
+
+def plain(value, names, key=None):
+    if isinstance(value, dict):
+        shown = {name: plain(one, names, name) for name, one in value.items() if name not in IGNORED}
+        if "TopicId" in value:
+            shown["Topic"] = names.get(value["TopicId"], value["TopicId"])
+        return shown
+    if isinstance(value, list):
+        return sorted((plain(one, names) for one in value), key=repr) if key in ORDERLESS else [plain(one, names) for one in value]
+    if key == "MemberId" and value and GENERATED.match(value):
+        return "a generated id"
+    return value
+
+
+class Wire:
+    def __init__(self, run):
+        self.run, self.connection = run, wire.Connection(run.target.address)
+        self.names, self.ids = {}, {}
+
+    def learn(self, *topics):
+        """Topics by the ids that the broker gave them."""
+        found = self.connection.request(codec.KEYS["Metadata"], 12, {"Topics": [{"Name": name} for name in topics]})
+        for one in found["Topics"]:
+            self.names[one["TopicId"]], self.ids[one["Name"]] = one["Name"], one["TopicId"]
+
+    def ask(self, case, api, version, **body):
+        answer = self.connection.request(codec.KEYS[api], version, body)
+        self.run.answers[f"{case} ({api} v{version})"] = plain(answer, self.names)
+        return answer
+
+    def owned(self, **topics):
+        return [{"TopicId": self.ids[name], "Partitions": list(partitions)} for name, partitions in topics.items()]
+
+
+class Member:
+    """A member that remembers what it was told and does it at once."""
+
+    def __init__(self, wires, group, name, topics=("t",), version=0, **more):
+        self.wires, self.group, self.name, self.version = wires, group, name, version
+        self.more = {"RebalanceTimeoutMs": 60000, "SubscribedTopicNames": list(topics), **more}
+        if "SubscribedTopicRegex" in more and not topics:
+            del self.more["SubscribedTopicNames"]
+        self.id, self.epoch, self.owns = name, JOIN, []
+
+    def _send(self, what, body):
+        answer = self.wires.ask(f"{self.group}: {self.name} {what}", "ConsumerGroupHeartbeat", self.version,
+                                GroupId=self.group, MemberId=self.id, **body)
+        if answer["ErrorCode"] == 0:
+            self.epoch = answer["MemberEpoch"]
+            if answer["Assignment"] is not None:
+                self.owns = answer["Assignment"]["TopicPartitions"]
+        return answer
+
+    def full(self, what, **changes):
+        """All fields, as a member that joins or has something to say."""
+        self.more |= changes
+        return self._send(what, {"MemberEpoch": self.epoch, "TopicPartitions": self.owns if self.epoch > 0 else [], **self.more})
+
+    def beat(self, what, **fields):
+        """As little as possible."""
+        return self._send(what, {"MemberEpoch": self.epoch, **fields})
+
+    def leave(self, what, epoch=LEAVE, **fields):
+        answer = self._send(what, {"MemberEpoch": epoch, **fields})
+        if answer["ErrorCode"] == 0:
+            self.epoch, self.owns = JOIN, []
+        return answer
+
+
+def refusals(wires):
+    def beat(what, version=0, **changes):
+        body = {"GroupId": "cg", "MemberId": "m", "MemberEpoch": JOIN, "RebalanceTimeoutMs": 60000,
+                "SubscribedTopicNames": ["t"], "TopicPartitions": [], **changes}
+        wires.ask(f"heartbeat {what}", "ConsumerGroupHeartbeat", version, **{k: v for k, v in body.items() if v is not ...})
+
+    beat("without a group", GroupId="")
+    beat("of a member without an id", MemberEpoch=1, MemberId="")
+    beat("of one without an id that leaves", MemberEpoch=LEAVE, MemberId="")
+    beat("with an empty instance", InstanceId="")
+    beat("with an empty rack", RackId="")
+    beat("without a rebalance timeout", RebalanceTimeoutMs=...)
+    beat("with a rebalance timeout of 0", RebalanceTimeoutMs=0, GroupId="cg0")
+    beat("with a negative rebalance timeout", RebalanceTimeoutMs=-2, GroupId="cg1")
+    beat("that owns something", TopicPartitions=wires.owned(t=[0]))
+    beat("that does not say what it owns", TopicPartitions=..., GroupId="cg2")
+    beat("without a subscription", SubscribedTopicNames=...)
+    beat("with an unknown assignor", ServerAssignor="sticky")
+    beat("of an epoch that is none", MemberEpoch=-3)
+    beat("of a static member without an instance", MemberEpoch=LEAVE_FOR_A_WHILE)
+    for epoch in (1, LEAVE, LEAVE_FOR_A_WHILE):
+        beat(f"at {epoch} to a group that is not there", MemberEpoch=epoch, InstanceId="i")
+    beat("with no topics", SubscribedTopicNames=[], GroupId="cg3")
+    beat("with topics that are not there", SubscribedTopicNames=["nope", "t", "t", ""], GroupId="cg4")
+    for version in (0, 1):
+        wires.ask("describe what is not there", "ConsumerGroupDescribe", version, GroupIds=["none", "", "offsets9", "none"])
+    wires.ask("describe with operations", "ConsumerGroupDescribe", 1, GroupIds=["cg3", "cg4"], IncludeAuthorizedOperations=True)
+
+
+def describe(wires, what, group):
+    wires.ask(f"{group}: {what}", "ConsumerGroupDescribe", 1, GroupIds=[group])
+
+
+def commit(wires, what, group, member, epoch, version=9, partitions=((0, 5),), topic="t"):
+    where = [{"PartitionIndex": index, "CommittedOffset": offset, "CommittedLeaderEpoch": -1, "CommittedMetadata": ""}
+             for index, offset in partitions]
+    named = {"TopicId": wires.ids[topic]} if version >= 10 else {"Name": topic}
+    wires.ask(f"{group}: {what}", "OffsetCommit", version, GroupId=group, MemberId=member,
+              GenerationIdOrMemberEpoch=epoch, Topics=[{**named, "Partitions": where}])
+
+
+def fetch(wires, what, group, member, epoch):
+    wires.ask(f"{group}: {what}", "OffsetFetch", 9, Groups=[{"GroupId": group, "MemberId": member, "MemberEpoch": epoch, "Topics": [
+        {"Name": "t", "PartitionIndexes": [0, 1]}]}])
+
+
+def settle(members, what):
+    """Every member in turn until nobody learns anything new."""
+    for turn in range(20):
+        before = [(member.epoch, member.owns) for member in members]
+        for member in members:
+            member.full(f"{what}, turn {turn}")
+        if before == [(member.epoch, member.owns) for member in members]:
+            return
+    raise AssertionError(f"{what}: no end")
+
+
+def life(wires, version):
+    """Members of one group, from the first join to the last leave."""
+    group = f"clife{version}"
+    a, b, c = (Member(wires, group, name, version=version) for name in "abc")
+    a.full("joins")
+    describe(wires, "described with one", group)
+    a.beat("says nothing new")
+    a.full("says all of it again")
+    a.full("joins again with what it had", TopicPartitions=[])
+    a.more.pop("TopicPartitions")
+    a.epoch = 1
+    a.full("goes on")
+    b.full("joins")
+    describe(wires, "described with two", group)
+    b.beat("waits")
+    commit(wires, "commit of the older epoch", group, "a", 1)
+    fetch(wires, "fetch of the older epoch", group, "a", 1)
+    held, a.owns = a.owns, []
+    a.owns = held
+    a.beat("is told to give up", TopicPartitions=a.owns)
+    a.beat("has given up", TopicPartitions=a.owns)
+    b.beat("is given")
+    settle([a, b], "two settle")
+    describe(wires, "described when settled", group)
+    for what, epoch in (("", a.epoch), (" of a later epoch", a.epoch + 1), (" of an older epoch", a.epoch - 1), (" of no epoch", -1)):
+        commit(wires, f"commit{what}", group, "a", epoch, partitions=((0, 5), (1, 6)))
+        fetch(wires, f"fetch{what}", group, "a", epoch)
+    commit(wires, "commit of a stranger", group, "stranger", a.epoch)
+    commit(wires, "commit of nobody", group, "", -1)
+    commit(wires, "commit in an old version", group, "a", a.epoch, version=8)
+    commit(wires, "commit by id", group, "a", a.epoch, version=10)
+    fetch(wires, "fetch of a stranger", group, "stranger", 1)
+    fetch(wires, "fetch of nobody", group, None, -1)
+    for what, epoch in (("ahead", a.epoch + 1), ("behind", a.epoch - 1), ("far behind", a.epoch - 2)):
+        late = Member(wires, group, "a", version=version)
+        late.epoch, late.owns = epoch, wires.owned(t=[0, 1])
+        late.full(f"is {what}")
+    stranger = Member(wires, group, "stranger", version=version)
+    stranger.epoch = 1
+    stranger.beat("speaks")
+    stranger.leave("leaves")
+    for what, changes in (("one topic more", {"SubscribedTopicNames": ["u", "t"]}), ("range", {"ServerAssignor": "range"}),
+                          ("another timeout", {"RebalanceTimeoutMs": 70000}), ("a rack", {"RackId": "r"}),
+                          ("no topic", {"SubscribedTopicNames": []}), ("the first one", {"SubscribedTopicNames": ["t"]})):
+        a.full(f"wants {what}", **changes)
+        settle([a, b], f"after {what}")
+    c.full("joins")
+    d = Member(wires, group, "d", version=version)
+    d.full("finds no room")
+    settle([a, b, c], "three settle")
+    wires.ask(f"{group}: delete while it lives", "DeleteGroups", 2, GroupsNames=[group])
+    wires.ask(f"{group}: described as classic", "DescribeGroups", 6, Groups=[group])
+    wires.ask(f"{group}: offsets deleted", "OffsetDelete", 0, GroupId=group, Topics=[
+        {"Name": name, "Partitions": [{"PartitionIndex": 0}]} for name in ("t", "u")])
+    wires.ask(f"{group}: a classic heartbeat", "Heartbeat", 4, GroupId=group, GenerationId=a.epoch, MemberId="a")
+    wires.ask(f"{group}: a classic leave", "LeaveGroup", 5, GroupId=group, Members=[{"MemberId": "nobody"}])
+    wires.ask(f"{group}: a classic sync", "SyncGroup", 5, GroupId=group, GenerationId=a.epoch, MemberId="a")
+    wires.ask(f"{group}: a classic join", "JoinGroup", 9, GroupId=group, SessionTimeoutMs=10000, RebalanceTimeoutMs=10000,
+              MemberId="", ProtocolType="consumer", Protocols=[{"Name": "range", "Metadata": b"\0\0\0\0\0\0\0\0\0\0"}])
+    for filters in ({"StatesFilter": ["stable"]}, {"TypesFilter": ["consumer"]}, {"TypesFilter": ["Consumer"], "StatesFilter": ["Empty"]}):
+        answer = wires.connection.request(codec.KEYS["ListGroups"], 5, filters)
+        listed = [one for one in answer["Groups"] if one["GroupId"] == group]
+        wires.run.answers[f"{group}: listed by {filters}"] = plain(listed, wires.names)
+    for member in (a, b, c):
+        member.leave("leaves")
+        describe(wires, f"described after {member.name} left", group)
+    a.leave("leaves again")
+    commit(wires, "commit of nobody when it is empty", group, "", -1)
+    wires.ask(f"{group}: delete when it is empty", "DeleteGroups", 2, GroupsNames=[group])
+    describe(wires, "described after it was deleted", group)
+
+
+def static(wires, version):
+    group = f"cstatic{version}"
+    first = Member(wires, group, "first", version=version, InstanceId="one")
+    other = Member(wires, group, "other", version=version, InstanceId="two")
+    first.full("joins")
+    other.full("joins")
+    settle([first, other], "two settle")
+    again = Member(wires, group, "again", version=version, InstanceId="one")
+    again.full("comes while the other is there")
+    first.leave("goes for a while under another name", LEAVE_FOR_A_WHILE, InstanceId="two")
+    first.leave("goes for a while", LEAVE_FOR_A_WHILE, InstanceId="one")
+    describe(wires, "described while one is away", group)
+    other.beat("notices nothing")
+    again.full("comes back")
+    settle([again, other], "as before")
+    describe(wires, "described when it is back", group)
+    first.epoch = again.epoch
+    first.beat("speaks in spite of that", InstanceId="one")
+    first.beat("speaks without its name")
+    other.epoch += 0
+    other.beat("speaks under an unknown name", InstanceId="three")
+    again.leave("leaves for good", InstanceId="one")
+    other.beat("stays")
+    first.leave("leaves, too", InstanceId="one")
+    describe(wires, "described when one is gone", group)
+
+
+def generated(wires):
+    member = Member(wires, "cgenerated", "", version=0)
+    member.id = member.full("has no id")["MemberId"]
+    member.beat("has one")
+    member.leave("leaves")
+
+
+def dynamic(wires):
+    """Settings of a group, which are checked when they are set and seen in the next heartbeat."""
+    member = Member(wires, "cdynamic", "m")
+    member.full("joins")
+    group = 32
+
+    def alter(what, *configs):
+        answer = wires.connection.request(codec.KEYS["IncrementalAlterConfigs"], 1, {"Resources": [
+            {"ResourceType": group, "ResourceName": "cdynamic", "Configs": [
+                {"Name": name, "ConfigOperation": 1 if value is None else 0, "Value": value} for name, value in configs]}]})
+        wires.run.answers[f"cdynamic: {what}"] = [one["ErrorCode"] for one in answer["Responses"]]
+
+    alter("a short interval", ("consumer.heartbeat.interval.ms", "10"))
+    alter("a long interval", ("consumer.heartbeat.interval.ms", "15001"))
+    alter("an absurd interval", ("consumer.heartbeat.interval.ms", "soon"))
+    alter("no such setting", ("consumer.no.such", "1"))
+    alter("an interval", ("consumer.heartbeat.interval.ms", "7000"), ("consumer.session.timeout.ms", "50000"))
+    answer = wires.connection.request(codec.KEYS["DescribeConfigs"], 4, {"Resources": [
+        {"ResourceType": group, "ResourceName": "cdynamic", "ConfigurationKeys": ["consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"]}]})
+    wires.run.answers["cdynamic: described"] = sorted(
+        (one["Name"], one["Value"], one["ConfigSource"]) for one in answer["Results"][0]["Configs"])
+    while member.beat("has the group's interval")["HeartbeatIntervalMs"] == 5000:
+        pass  # the change reaches the coordinator a moment after its answer
+    alter("the broker's again", ("consumer.heartbeat.interval.ms", None))
+
+
+def parts(run):
+    wires = Wire(run)
+    wires.learn("t", "u")
+    refusals(wires)
+    generated(wires)
+    life(wires, 0)
+    static(wires, 0)
+    dynamic(wires)
