@@ -15,6 +15,8 @@
 #include "protocol/messages.h"
 
 enum {
+    /* Of a group, before anything has given it another one; that is in no record. */
+    CONSUMER_EPOCH_FIRST = 1,
     /* Of a member that is gone but for the tombstones. */
     CONSUMER_EPOCH_NONE = -1,
     /* In requests: join; leave; leave for a while (static members), which is also stored. */

@@ -333,7 +333,7 @@ static int update_epoch(struct step *step, bool bump)
     bool known = step->member || step->replaced;
     const struct consumer_change change = {known ? &step->before : NULL, &step->after};
     struct str_array names;
-    step->epoch = consumer ? consumer->epoch : 0;
+    step->epoch = consumer ? consumer->epoch : CONSUMER_EPOCH_FIRST;
     if (!bump && consumer && consumer->metadata_fresh)
         return 0;
     if (!consumer_names_after(consumer, &change, step->arena, &names))

@@ -121,7 +121,7 @@ static void consumer_loaded(struct group_shard *shard, struct group *group,
 }
 
 const struct group_kind consumer_kind = {
-    .type_name = STR("Consumer"),
+    .type_name = STR("consumer"),
     .state_name = consumer_state_name,
     .protocol_type = consumer_protocol_type,
     .is_empty = consumer_is_empty,

@@ -404,6 +404,7 @@ struct consumer_group *consumer_group_create(struct group_shard *shard, struct g
 {
     struct consumer_group *consumer = group_alloc(sizeof *consumer);
     consumer->group = group;
+    consumer->epoch = CONSUMER_EPOCH_FIRST;
     consumer->assignment_epoch = CONSUMER_EPOCH_NONE;
     map_init(&consumer->members, MAP_STR, sizeof(struct consumer_member *), shard->seed);
     map_init(&consumer->statics, MAP_STR, sizeof(struct consumer_member *), shard->seed);

@@ -45,7 +45,7 @@ static void a_member_that_joins_alone_gets_all_partitions(void **state)
     struct consumer a;
     consumer_init(&a, kit, "g", "a");
     assert_int_equal(consumer_heartbeat(&a), 0);
-    assert_int_equal(a.epoch, 1);
+    assert_int_equal(a.epoch, 2);
     assert_int_equal(a.interval_ms, 5000);
     assert_string_equal(consumer_owns(&a), "t0:0,1,2");
     assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
@@ -140,8 +140,8 @@ static void the_last_one_to_leave_leaves_an_empty_group_that_can_be_deleted(void
     assert_int_equal(group_kit_run(kit, &drop.op), KAFKA_NON_EMPTY_GROUP);
     assert_int_equal(consumer_leave(&a), 0);
     assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
-    assert_int_equal(group_of(kit)->epoch, 2);
-    assert_int_equal(group_of(kit)->assignment_epoch, 2);
+    assert_int_equal(group_of(kit)->epoch, 3);
+    assert_int_equal(group_of(kit)->assignment_epoch, 3);
     group_kit_restart(kit);
     assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
     group_delete_init(&drop);
@@ -162,12 +162,12 @@ static void a_partition_is_given_to_nobody_before_its_owner_gave_it_up(void **st
     consumer_init(&b, kit, "g", "b");
     assert_int_equal(consumer_heartbeat(&a), 0);
     assert_int_equal(consumer_heartbeat(&b), 0);
-    assert_int_equal(b.epoch, 2); /* it waits for what a still owns */
+    assert_int_equal(b.epoch, 3); /* it waits for what a still owns */
     assert_string_equal(consumer_owns(&b), "");
     assert_string_equal(group_kit_state_name(kit, "g"), "Reconciling");
     a.holds_on = true;
     assert_int_equal(consumer_heartbeat(&a), 0);
-    assert_int_equal(a.epoch, 1); /* it keeps its epoch as long as it has more than it should */
+    assert_int_equal(a.epoch, 2); /* it keeps its epoch as long as it has more than it should */
     assert_int_equal(consumer_heartbeat(&b), 0);
     assert_string_equal(consumer_owns(&b), "");
     a.holds_on = false;
@@ -176,7 +176,7 @@ static void a_partition_is_given_to_nobody_before_its_owner_gave_it_up(void **st
     assert_int_equal(consumer_heartbeat(&b), 0);
     assert_string_equal(consumer_owns(&b), "");
     assert_int_equal(consumer_heartbeat(&a), 0); /* has given up */
-    assert_int_equal(a.epoch, 2);
+    assert_int_equal(a.epoch, 3);
     assert_int_equal(consumer_heartbeat(&b), 0);
     assert_int_equal(b.owned_count, 1);
     assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
@@ -283,11 +283,11 @@ static void members_that_join_within_the_interval_share_an_assignment(void **sta
     consumer_init(&m[1], kit, "g", "b");
     assert_int_equal(consumer_heartbeat(&m[0]), 0);
     assert_int_equal(consumer_heartbeat(&m[1]), 0);
-    assert_int_equal(m[1].epoch, 1); /* of the assignment that there is */
+    assert_int_equal(m[1].epoch, 2); /* of the assignment that there is */
     assert_string_equal(group_kit_state_name(kit, "g"), "Assigning");
     group_kit_pass(kit, 1000);
     consumers_settle(m, 2);
-    assert_int_equal(m[1].epoch, 2);
+    assert_int_equal(m[1].epoch, 3);
     assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
 }
 
@@ -389,23 +389,23 @@ static void a_member_may_be_one_epoch_behind_but_no_further(void **state)
     late = a;
     assert_int_equal(consumer_heartbeat(&a), 0); /* told to give up one */
     assert_int_equal(consumer_heartbeat(&a), 0); /* and has */
-    assert_int_equal(a.epoch, 2);
-    late.epoch = 1;
+    assert_int_equal(a.epoch, 3);
+    late.epoch = 2;
     late.owned_count = a.owned_count; /* the answer was lost */
     memcpy(late.owned, a.owned, sizeof a.owned);
     assert_int_equal(consumer_heartbeat(&late), 0);
-    assert_int_equal(late.epoch, 2);
-    late.epoch = 1;
+    assert_int_equal(late.epoch, 3);
+    late.epoch = 2;
     late.owned_count = 3;
     for (int i = 0; i < 3; i++)
         late.owned[i] = (struct owned){0, i};
     assert_int_equal(consumer_heartbeat(&late), KAFKA_FENCED_MEMBER_EPOCH);
-    late.epoch = 3;
+    late.epoch = 4;
     assert_int_equal(consumer_heartbeat(&late), KAFKA_FENCED_MEMBER_EPOCH);
     late.epoch = 0; /* it starts anew and is who it was */
     late.owned_count = 0;
     assert_int_equal(consumer_heartbeat(&late), 0);
-    assert_int_equal(late.epoch, 2);
+    assert_int_equal(late.epoch, 3);
 }
 
 static void a_static_member_that_comes_back_has_what_it_had(void **state)
@@ -478,19 +478,19 @@ static void commits_are_taken_from_members_of_this_epoch_or_of_that_of_the_parti
     consumer_init(&m[0], kit, "g", "a");
     consumer_init(&m[1], kit, "g", "b");
     assert_int_equal(consumer_heartbeat(&m[0]), 0);
-    assert_int_equal(consumer_commit(&m[0], 1, 0, 0, 5), 0);
-    assert_int_equal(consumer_commit(&m[0], 2, 0, 0, 5), KAFKA_STALE_MEMBER_EPOCH);
-    assert_int_equal(consumer_commit(&m[1], 1, 0, 0, 5), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(consumer_commit(&m[0], 2, 0, 0, 5), 0);
+    assert_int_equal(consumer_commit(&m[0], 3, 0, 0, 5), KAFKA_STALE_MEMBER_EPOCH);
+    assert_int_equal(consumer_commit(&m[1], 2, 0, 0, 5), KAFKA_UNKNOWN_MEMBER_ID);
     consumers_settle(m, 2);
-    assert_int_equal(m[0].epoch, 2);
-    /* It has had these ever since epoch 1, the other one it gave away. */
-    assert_int_equal(consumer_commit(&m[0], 1, 0, m[0].owned[0].partition, 6), 0);
-    assert_int_equal(consumer_commit(&m[0], 1, 0, m[1].owned[0].partition, 6),
+    assert_int_equal(m[0].epoch, 3);
+    /* It has had these ever since epoch 2, the other one it gave away. */
+    assert_int_equal(consumer_commit(&m[0], 2, 0, m[0].owned[0].partition, 6), 0);
+    assert_int_equal(consumer_commit(&m[0], 2, 0, m[1].owned[0].partition, 6),
                      KAFKA_STALE_MEMBER_EPOCH);
-    assert_int_equal(consumer_commit(&m[1], 1, 0, m[1].owned[0].partition, 6),
+    assert_int_equal(consumer_commit(&m[1], 2, 0, m[1].owned[0].partition, 6),
                      KAFKA_STALE_MEMBER_EPOCH);
     group_kit_restart(kit);
-    assert_int_equal(consumer_commit(&m[0], 1, 0, m[0].owned[0].partition, 7), 0);
+    assert_int_equal(consumer_commit(&m[0], 2, 0, m[0].owned[0].partition, 7), 0);
     assert_int_equal(commit_as_nobody(kit, "g", "t0", 0, 1), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
@@ -527,7 +527,7 @@ static void classic_members_take_over_an_empty_consumer_group_and_its_offsets(vo
     consumer_init(&a, kit, "g", "a");
     member_init(&classic, kit, "g", "classic");
     assert_int_equal(consumer_heartbeat(&a), 0);
-    assert_int_equal(consumer_commit(&a, 1, 0, 1, 42), 0);
+    assert_int_equal(consumer_commit(&a, 2, 0, 1, 42), 0);
     assert_true(member_join(&classic));
     assert_int_equal(classic.join_error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     assert_int_equal(consumer_leave(&a), 0);
@@ -568,7 +568,7 @@ static void a_description_names_members_topics_and_both_assignments(void **state
     assert_int_equal(answer.members.count, 1);
     const struct consumer_group_describe_response_member *member = &answer.members.items[0];
     assert_true(str_equal(member->member_id, STR("a")));
-    assert_int_equal(member->member_epoch, 1);
+    assert_int_equal(member->member_epoch, 2);
     assert_int_equal(member->assignment.topic_partitions.count, 1);
     assert_true(str_equal(member->assignment.topic_partitions.items[0].topic_name, STR("t0")));
     assert_int_equal(member->target_assignment.topic_partitions.items[0].partitions.count, 3);

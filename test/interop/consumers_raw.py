@@ -156,17 +156,14 @@ def life(wires, version):
     describe(wires, "described with one", group)
     a.beat("says nothing new")
     a.full("says all of it again")
-    a.full("joins again with what it had", TopicPartitions=[])
-    a.more.pop("TopicPartitions")
-    a.epoch = 1
+    a.epoch = JOIN
+    a.full("joins again")
     a.full("goes on")
     b.full("joins")
     describe(wires, "described with two", group)
     b.beat("waits")
-    commit(wires, "commit of the older epoch", group, "a", 1)
-    fetch(wires, "fetch of the older epoch", group, "a", 1)
-    held, a.owns = a.owns, []
-    a.owns = held
+    commit(wires, "commit between two epochs", group, "a", a.epoch)
+    fetch(wires, "fetch between two epochs", group, "a", a.epoch)
     a.beat("is told to give up", TopicPartitions=a.owns)
     a.beat("has given up", TopicPartitions=a.owns)
     b.beat("is given")
@@ -239,7 +236,6 @@ def static(wires, version):
     first.epoch = again.epoch
     first.beat("speaks in spite of that", InstanceId="one")
     first.beat("speaks without its name")
-    other.epoch += 0
     other.beat("speaks under an unknown name", InstanceId="three")
     again.leave("leaves for good", InstanceId="one")
     other.beat("stays")
