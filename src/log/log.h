@@ -194,10 +194,13 @@ struct log_time_result {
     int32_t leader_epoch; /* -1: unknown */
 };
 
-/* The first record with timestamp >= `timestamp` below `end`. BLOCKING. */
-int log_find_by_time(struct log *log, int64_t timestamp, int64_t end, struct log_time_result *ret);
+/* The first record with timestamp >= `timestamp` below `end`. What is decompressed meanwhile is
+ * counted in `plain` (NULL: in nothing); -ENOBUFS when that has no room. BLOCKING. */
+int log_find_by_time(struct log *log, int64_t timestamp, int64_t end, struct plain_budget *plain,
+                     struct log_time_result *ret);
 /* The record of the greatest timestamp below `end`, the first of several. BLOCKING. */
-int log_find_max_timestamp(struct log *log, int64_t end, struct log_time_result *ret);
+int log_find_max_timestamp(struct log *log, int64_t end, struct plain_budget *plain,
+                           struct log_time_result *ret);
 
 /* Retention and deletion. */
 

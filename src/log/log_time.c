@@ -11,6 +11,7 @@ struct time_search {
     int64_t timestamp;
     int64_t from; /* no record below this offset */
     bool exact;   /* the record must have this very timestamp */
+    struct plain_budget *plain;
     struct log_time_result result;
 };
 
@@ -19,9 +20,11 @@ static int search_batch(struct time_search *search, const struct batch *batch)
 {
     struct record_reader reader;
     struct record record;
+    struct plain_account account = {.budget = search->plain};
     int err = record_reader_init(&reader, batch, RECORD_MAX_BYTES);
     if (err < 0)
         return err;
+    reader.account = &account;
     while ((err = record_reader_next(&reader, NULL, &record)) == 0) {
         if (record.offset < search->from || record.timestamp < search->timestamp ||
             (search->exact && record.timestamp != search->timestamp))
@@ -97,12 +100,14 @@ static int64_t segment_max_timestamp(struct log *log, struct segment *segment, i
     return timestamp;
 }
 
-int log_find_by_time(struct log *log, int64_t timestamp, int64_t end, struct log_time_result *ret)
+int log_find_by_time(struct log *log, int64_t timestamp, int64_t end, struct plain_budget *plain,
+                     struct log_time_result *ret)
 {
     struct time_search search = {
         .log = log,
         .timestamp = timestamp,
         .from = log_start_offset(log),
+        .plain = plain,
         .result = {-1, -1, -1},
     };
     int64_t next_base = search.from;
@@ -127,10 +132,14 @@ int log_find_by_time(struct log *log, int64_t timestamp, int64_t end, struct log
     return 0;
 }
 
-int log_find_max_timestamp(struct log *log, int64_t end, struct log_time_result *ret)
+int log_find_max_timestamp(struct log *log, int64_t end, struct plain_budget *plain,
+                           struct log_time_result *ret)
 {
-    struct time_search search = {
-        .log = log, .from = log_start_offset(log), .exact = true, .result = {-1, -1, -1}};
+    struct time_search search = {.log = log,
+                                 .from = log_start_offset(log),
+                                 .exact = true,
+                                 .plain = plain,
+                                 .result = {-1, -1, -1}};
     struct segment *best = NULL;
     int64_t best_timestamp = -1, best_offset = -1, next_base = search.from;
     int err = 0;

@@ -9,6 +9,7 @@
 #include "controller/controller.h"
 #include "metadata/config_keys_broker.h"
 #include "metadata/publisher.h"
+#include "group/group.h"
 #include "net/conn.h"
 #include "os/loop.h"
 #include "partition/partition_set.h"
@@ -41,6 +42,13 @@ struct broker_loop {
     struct broker_counters counters;
 };
 
+/* How whoever closes a connection tells the listeners that there is room. */
+struct accept_again {
+    struct loop_task task;
+    _Atomic bool wanted; /* a listener waits; set by the home loop, taken by who posts the task */
+    _Atomic bool posted;
+};
+
 struct broker {
     struct env *env;
     struct say say;
@@ -60,6 +68,7 @@ struct broker {
     struct image_publisher publisher;
     struct image_subscriber follower;
     struct coordinators coordinators;
+    struct group_memory group_memory; /* the groups' context */
     struct txn_service txn;
     struct internal_topics internal_topics;
     struct controller *controller;
@@ -68,6 +77,7 @@ struct broker {
     struct fetch_sessions *sessions;
     struct producer_ids producer_ids;
     struct conn_quota quota;
+    struct accept_again accept_again;
     char cluster_id[64];
     struct uuid directory_id; /* of the metadata directory */
     struct uuid incarnation_id;

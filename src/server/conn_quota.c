@@ -58,19 +58,28 @@ void conn_rate_note(struct conn_rate *rate, int32_t per_second, int64_t now_ns)
     rate->idle_ns += rate_interval_ns(per_second);
 }
 
+const char *conn_quota_full(struct conn_quota *quota, const struct broker_settings *settings,
+                            const struct listener_setting *listener, const int32_t *listener_count,
+                            bool counts_in_all)
+{
+    const char *reached = NULL;
+    pthread_mutex_lock(&quota->lock);
+    if (counts_in_all && quota->total >= settings->max_connections)
+        reached = "max.connections";
+    else if (*listener_count >= listener->max_connections)
+        reached = "the listener's max.connections";
+    pthread_mutex_unlock(&quota->lock);
+    return reached;
+}
+
 const char *conn_quota_take(struct conn_quota *quota, const struct broker_settings *settings,
-                            const struct listener_setting *listener, int32_t *listener_count,
-                            const struct net_address *peer)
+                            int32_t *listener_count, const struct net_address *peer)
 {
     const char *passed = NULL;
     int32_t *count = NULL;
     int32_t limit = has_ip(peer) ? address_limit(settings, peer) : INT32_MAX;
     pthread_mutex_lock(&quota->lock);
-    if (quota->total >= settings->max_connections) {
-        passed = "max.connections";
-    } else if (*listener_count >= listener->max_connections) {
-        passed = "the listener's max.connections";
-    } else if (has_ip(peer)) {
+    if (has_ip(peer)) {
         count = map_find_id(&quota->by_address, address_key(peer));
         if (limit <= (count ? *count : 0))
             passed = "max.connections.per.ip";

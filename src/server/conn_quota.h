@@ -36,11 +36,17 @@ struct conn_quota {
 void conn_quota_init(struct conn_quota *quota, uint64_t seed);
 void conn_quota_close(struct conn_quota *quota);
 
-/* Count one more connection, or answer which limit it would pass: a static text. NULL: counted.
- * `listener_count` is the listener's own counter, changed under the quota's lock. */
+/* Whether a listener with so many connections (its own counter, changed under the quota's lock) may
+ * accept no more now: which limit is reached, a static text, or NULL. Whoever comes then waits in
+ * the backlog, as with Kafka. `counts_in_all` false: max.connections is not for this listener. */
+const char *conn_quota_full(struct conn_quota *quota, const struct broker_settings *settings,
+                            const struct listener_setting *listener, const int32_t *listener_count,
+                            bool counts_in_all);
+
+/* Count one more connection, or answer which limit of its address it would pass: a static text.
+ * NULL: counted. */
 const char *conn_quota_take(struct conn_quota *quota, const struct broker_settings *settings,
-                            const struct listener_setting *listener, int32_t *listener_count,
-                            const struct net_address *peer);
+                            int32_t *listener_count, const struct net_address *peer);
 void conn_quota_give(struct conn_quota *quota, int32_t *listener_count,
                      const struct net_address *peer);
 

@@ -9,6 +9,7 @@
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_RETRY_NS (100 * INT64_C(1000000))
+#define ACCEPT_LIMIT_NS INT64_C(1000000000)
 #define ACCEPT_SAY_NS INT64_C(10000000000) /* it is tried ten times a second */
 #define STALL_NS (60 * INT64_C(1000000000))
 #define RESOLVE_MAX 8
@@ -25,8 +26,12 @@ struct handover {
 static void connection_over(struct broker_loop *home, struct broker_listener *listener,
                             const struct net_address *peer)
 {
+    struct broker *broker = home->broker;
+    struct accept_again *again = &broker->accept_again;
     atomic_fetch_sub_explicit(&home->counters.connections, 1, memory_order_relaxed);
-    conn_quota_give(&home->broker->quota, &listener->connections, peer);
+    conn_quota_give(&broker->quota, &listener->connections, peer);
+    if (atomic_exchange(&again->wanted, false) && !atomic_exchange(&again->posted, true))
+        loop_post(&broker_home(broker)->loop, &again->task);
 }
 
 static void session_free(struct conn *conn)
@@ -141,12 +146,17 @@ static const struct listener_setting *setting_now(const struct broker_listener *
 }
 
 /* Connections of other brokers do not count with the clients', where they have a listener. */
+static bool is_for_brokers(const struct broker_listener *listener,
+                           const struct broker_settings *settings)
+{
+    return settings->listener_count > 1 &&
+           str_equal(settings->inter_broker_listener_name, listener->setting->name);
+}
+
 static int32_t broker_rate(const struct broker_listener *listener,
                            const struct broker_settings *settings)
 {
-    bool own = settings->listener_count > 1 &&
-               str_equal(settings->inter_broker_listener_name, listener->setting->name);
-    return own ? INT32_MAX : settings->max_connection_creation_rate;
+    return is_for_brokers(listener, settings) ? INT32_MAX : settings->max_connection_creation_rate;
 }
 
 /* Leave what waits in the backlog there for a moment: it keeps the socket ready. */
@@ -157,6 +167,34 @@ static void look_away(struct broker_listener *listener, int64_t wait_ns)
     loop_timer_set(loop, &listener->retry, loop->now_ns + wait_ns);
 }
 
+/* Whether a limit of connections is reached: then the others wait in the backlog until one closes.
+ */
+static bool is_full(struct broker_listener *listener, const struct broker_settings *settings,
+                    const struct listener_setting *setting)
+{
+    struct broker *broker = listener->broker;
+    struct accept_again *again = &broker->accept_again;
+    int64_t now_ns = broker_home(broker)->loop.now_ns;
+    bool counts = !is_for_brokers(listener, settings);
+    if (!conn_quota_full(&broker->quota, settings, setting, &listener->connections, counts))
+        return false;
+    /* From here on whoever closes one says so; one may have closed just before. */
+    listener->full = true;
+    atomic_store(&again->wanted, true);
+    const char *limit =
+        conn_quota_full(&broker->quota, settings, setting, &listener->connections, counts);
+    listener->full = limit != NULL;
+    if (!limit)
+        return false;
+    look_away(listener, ACCEPT_LIMIT_NS); /* the limit may be raised */
+    if (listener->full_said_ns == 0 || now_ns - listener->full_said_ns >= ACCEPT_SAY_NS) {
+        listener->full_said_ns = now_ns;
+        say_warn(&broker->say, "no more connections are accepted until one closes",
+                 kv_str("listener", listener->setting->name), kv_text("limit", limit));
+    }
+    return true;
+}
+
 /* False when nothing more is to be accepted now. */
 static bool accept_one(struct broker_listener *listener)
 {
@@ -165,6 +203,8 @@ static bool accept_one(struct broker_listener *listener)
     const struct broker_settings *settings = broker_settings_now(broker);
     const struct listener_setting *setting = setting_now(listener, settings);
     int64_t now_ns = broker_home(broker)->loop.now_ns;
+    if (is_full(listener, settings, setting))
+        return false;
     int64_t wait_ns =
         conn_rate_wait_ns(&broker->quota.rate, broker_rate(listener, settings), now_ns);
     int64_t own_wait_ns =
@@ -191,8 +231,7 @@ static bool accept_one(struct broker_listener *listener)
         return true;
     conn_rate_note(&broker->quota.rate, broker_rate(listener, settings), now_ns);
     conn_rate_note(&listener->rate, setting->max_connection_creation_rate, now_ns);
-    const char *limit =
-        conn_quota_take(&broker->quota, settings, setting, &listener->connections, &peer);
+    const char *limit = conn_quota_take(&broker->quota, settings, &listener->connections, &peer);
     if (limit) {
         refuse(listener, sock, &peer, limit);
         return true;
@@ -226,7 +265,22 @@ static void listener_ready(struct loop *loop, struct loop_sock *watch, unsigned 
 static void listener_retry(struct loop *loop, struct loop_timer *timer)
 {
     struct broker_listener *listener = container_of(timer, struct broker_listener, retry);
+    listener->full = false;
     loop_sock_change(loop, &listener->watch, ENV_POLL_IN);
+}
+
+/* A connection has closed while some listener was full. */
+static void accept_again_run(struct loop *loop, struct loop_task *task)
+{
+    struct broker *broker = container_of(task, struct broker, accept_again.task);
+    atomic_store(&broker->accept_again.posted, false);
+    for (int32_t i = 0; i < broker->listener_count; i++) {
+        struct broker_listener *listener = &broker->listeners[i];
+        if (!listener->open || !listener->full)
+            continue;
+        loop_timer_cancel(loop, &listener->retry);
+        listener_retry(loop, &listener->retry);
+    }
 }
 
 /* The address to bind: of a path, of all interfaces (v6 with v4, else v4), or of a host name. */
@@ -322,6 +376,7 @@ static int listener_open(struct broker *broker, const struct listener_setting *s
 int listeners_open(struct broker *broker)
 {
     const struct broker_settings *settings = &broker->static_config->settings;
+    broker->accept_again.task.run = accept_again_run;
     broker->listeners = calloc((size_t)settings->listener_count, sizeof *broker->listeners);
     if (!broker->listeners)
         return -ENOMEM;

@@ -13,6 +13,8 @@ struct broker_listener {
     int32_t connections;     /* under the quota's lock */
     struct conn_rate rate;   /* home loop */
     int64_t refusal_said_ns; /* home loop: when a failure to accept was last logged; 0: never */
+    bool full;               /* home loop: waits for a connection to close */
+    int64_t full_said_ns;    /* home loop */
     struct loop_timer retry; /* after descriptors ran out, or too many came in a second */
 };
 

@@ -240,7 +240,7 @@ static void cutting_leaves_the_batches_below(void **state)
         assert_int_equal(kit_read_all(kit, 0, 500, NULL), kept + 16);
 
         struct log_time_result time;
-        assert_int_equal(log_find_by_time(kit->log, 4000, INT64_MAX, &time), 0);
+        assert_int_equal(log_find_by_time(kit->log, 4000, INT64_MAX, NULL, &time), 0);
         assert_int_equal(time.offset, kept);
         if (to % 2)
             kit_stop_clean(kit);
@@ -249,7 +249,7 @@ static void cutting_leaves_the_batches_below(void **state)
         assert_int_equal(kit_open(kit), 0);
         assert_int_equal(log_end_offset(kit->log), kept + 16);
         assert_int_equal(kit_read_all(kit, 0, 500, NULL), kept + 16);
-        assert_int_equal(log_find_by_time(kit->log, 4000, INT64_MAX, &time), 0);
+        assert_int_equal(log_find_by_time(kit->log, 4000, INT64_MAX, NULL, &time), 0);
         assert_int_equal(time.offset, kept);
     }
 }
@@ -377,14 +377,14 @@ static void the_first_record_at_or_after_a_time_is_found(void **state)
                 for (int r = 0; r < 3 && expected < 0; r++)
                     if (1000 + i * 10 - (i % 7 == 0 ? 35 : 0) + r >= time)
                         expected = i * 3 + r;
-            assert_int_equal(log_find_by_time(kit->log, time, INT64_MAX, &found), 0);
+            assert_int_equal(log_find_by_time(kit->log, time, INT64_MAX, NULL, &found), 0);
             assert_int_equal(found.offset, expected);
             assert_true(expected < 0 || found.timestamp >= time);
             assert_int_equal(found.leader_epoch, expected < 0 ? -1 : 4);
         }
-        assert_int_equal(log_find_by_time(kit->log, 1500, 10, &found), 0);
+        assert_int_equal(log_find_by_time(kit->log, 1500, 10, NULL, &found), 0);
         assert_int_equal(found.offset, -1);
-        assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, &found), 0);
+        assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, NULL, &found), 0);
         assert_int_equal(found.offset, 299);
         assert_int_equal(found.timestamp, 1992);
         if (restart == 0)
@@ -394,7 +394,7 @@ static void the_first_record_at_or_after_a_time_is_found(void **state)
         assert_int_equal(kit_open(kit), 0);
     }
     assert_int_equal(log_raise_start(kit->log, 50, 300), 0);
-    assert_int_equal(log_find_by_time(kit->log, 0, INT64_MAX, &found), 0);
+    assert_int_equal(log_find_by_time(kit->log, 0, INT64_MAX, NULL, &found), 0);
     assert_int_equal(found.offset, 50);
 }
 
@@ -402,14 +402,14 @@ static void the_greatest_timestamp_is_the_first_of_several(void **state)
 {
     struct kit *kit = *state;
     struct log_time_result found;
-    assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, &found), 0);
+    assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, NULL, &found), 0);
     assert_int_equal(found.offset, -1);
     const int64_t times[] = {5, 90, 7, 90, 8};
     for (size_t i = 0; i < 5; i++) {
         struct kit_batch batch = {.timestamp = times[i]};
         assert_int_equal(kit_append(kit, &batch), 0);
     }
-    assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, &found), 0);
+    assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, NULL, &found), 0);
     assert_int_equal(found.offset, 1);
 }
 

@@ -63,7 +63,7 @@ static void check_every_offset(struct kit *kit)
     for (int i = 0; i < BATCHES; i++) {
         struct log_time_result found;
         int64_t end = log_end_offset(kit->log);
-        assert_int_equal(log_find_by_time(kit->log, 1000 + i * 10, end, &found), 0);
+        assert_int_equal(log_find_by_time(kit->log, 1000 + i * 10, end, NULL, &found), 0);
         /* The timestamps of a batch count up and reach no other batch's. */
         assert_int_equal(found.offset, i * RECORDS);
     }

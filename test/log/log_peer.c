@@ -165,11 +165,11 @@ static void do_summary(struct peer *peer)
     print_state(peer);
     for (const char *word = strtok(NULL, " \n"); word; word = strtok(NULL, " \n")) {
         int64_t time = strtoll(word, NULL, 10);
-        must(log_find_by_time(peer->log, time, INT64_MAX, &found) == 0);
+        must(log_find_by_time(peer->log, time, INT64_MAX, NULL, &found) == 0);
         printf("time %" PRId64 " %" PRId64 " %" PRId64 " %d\n", time, found.offset, found.timestamp,
                found.leader_epoch);
     }
-    must(log_find_max_timestamp(peer->log, INT64_MAX, &found) == 0);
+    must(log_find_max_timestamp(peer->log, INT64_MAX, NULL, &found) == 0);
     printf("max %" PRId64 " %" PRId64 " %d\n", found.offset, found.timestamp, found.leader_epoch);
     for (int32_t epoch = 0; epoch < 8; epoch++) {
         int32_t known;

@@ -80,9 +80,9 @@ static struct snapshot_of_state look(struct kit *kit)
     seen.epoch_1_end = (int32_t)end;
     log_set_high_watermark(kit->log, seen.end);
     seen.unstable = log_first_unstable(kit->log);
-    assert_int_equal(log_find_by_time(kit->log, 10150, INT64_MAX, &time), 0);
+    assert_int_equal(log_find_by_time(kit->log, 10150, INT64_MAX, NULL, &time), 0);
     seen.time_offset = time.offset;
-    assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, &time), 0);
+    assert_int_equal(log_find_max_timestamp(kit->log, INT64_MAX, NULL, &time), 0);
     seen.max_time_offset = time.offset;
     arena_reset(&kit->arena, 0);
     return seen;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,12 @@ uint8_t *peer_receive(int peer, size_t *ret_size)
     }
     *ret_size = size;
     return answer;
+}
+
+bool peer_has_answer(int peer)
+{
+    struct pollfd poll_in = {.fd = peer, .events = POLLIN};
+    return poll(&poll_in, 1, 0) > 0;
 }
 
 bool peer_is_closed(int peer)

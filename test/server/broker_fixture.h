@@ -65,6 +65,8 @@ void peer_close(int peer);
 bool peer_send(int peer, const void *data, size_t size);
 /* One answer without its size, from malloc; NULL when the node closed the connection. */
 uint8_t *peer_receive(int peer, size_t *ret_size);
+/* Whether something of an answer is there, or the end of the connection. */
+bool peer_has_answer(int peer);
 /* Whether the node closed the connection; nothing else may come. */
 bool peer_is_closed(int peer);
 

@@ -22,20 +22,21 @@ static void every_limit_is_kept_and_given_back(void **state)
     struct conn_quota quota;
     int32_t count = 0;
     conn_quota_init(&quota, 7);
-    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &far));
-    assert_string_equal(conn_quota_take(&quota, &settings, &listener, &count, &far),
-                        "max.connections.per.ip");
+    assert_null(conn_quota_take(&quota, &settings, &count, &far));
+    assert_string_equal(conn_quota_take(&quota, &settings, &count, &far), "max.connections.per.ip");
     for (int i = 0; i < 3; i++)
-        assert_null(conn_quota_take(&quota, &settings, &listener, &count, &home));
-    assert_string_equal(conn_quota_take(&quota, &settings, &listener, &count, &path),
+        assert_null(conn_quota_take(&quota, &settings, &count, &home));
+    assert_string_equal(conn_quota_full(&quota, &settings, &listener, &count, true),
                         "max.connections");
+    assert_null(conn_quota_full(&quota, &settings, &listener, &count, false));
     assert_int_equal(count, 4);
     conn_quota_give(&quota, &count, &far);
-    assert_string_equal(conn_quota_take(&quota, &settings, &listener, &count, &home),
+    assert_null(conn_quota_full(&quota, &settings, &listener, &count, true));
+    assert_string_equal(conn_quota_take(&quota, &settings, &count, &home),
                         "max.connections.per.ip");
-    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &path));
+    assert_null(conn_quota_take(&quota, &settings, &count, &path));
     conn_quota_give(&quota, &count, &path);
-    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &far));
+    assert_null(conn_quota_take(&quota, &settings, &count, &far));
     conn_quota_close(&quota);
 }
 
@@ -47,10 +48,10 @@ static void a_listener_has_a_limit_of_its_own(void **state)
     struct conn_quota quota;
     int32_t in_narrow = 0, in_wide = 0;
     conn_quota_init(&quota, 7);
-    assert_null(conn_quota_take(&quota, &settings, &narrow, &in_narrow, &home));
-    assert_string_equal(conn_quota_take(&quota, &settings, &narrow, &in_narrow, &far),
+    assert_null(conn_quota_take(&quota, &settings, &in_narrow, &home));
+    assert_string_equal(conn_quota_full(&quota, &settings, &narrow, &in_narrow, true),
                         "the listener's max.connections");
-    assert_null(conn_quota_take(&quota, &settings, &wide, &in_wide, &far));
+    assert_null(conn_quota_full(&quota, &settings, &wide, &in_wide, true));
     conn_quota_close(&quota);
 }
 
@@ -64,14 +65,13 @@ static void an_address_is_the_same_through_v4_and_v6(void **state)
                                        .max_connections_per_ip = 0,
                                        .max_connections_per_ip_overrides = &override,
                                        .max_connections_per_ip_override_count = 1};
-    struct listener_setting listener = {.max_connections = 100};
     struct conn_quota quota;
     int32_t count = 0;
     conn_quota_init(&quota, 7);
-    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &mapped));
-    assert_null(conn_quota_take(&quota, &settings, &listener, &count, &home));
-    assert_non_null(conn_quota_take(&quota, &settings, &listener, &count, &mapped));
-    assert_non_null(conn_quota_take(&quota, &settings, &listener, &count, &far));
+    assert_null(conn_quota_take(&quota, &settings, &count, &mapped));
+    assert_null(conn_quota_take(&quota, &settings, &count, &home));
+    assert_non_null(conn_quota_take(&quota, &settings, &count, &mapped));
+    assert_non_null(conn_quota_take(&quota, &settings, &count, &far));
     conn_quota_close(&quota);
 }
 

@@ -232,6 +232,45 @@ static void too_many_connections_in_a_second_wait_and_are_served(void **state)
     peer_close(first);
 }
 
+/* As with Kafka: nobody is turned away, and whoever waits is served as soon as one has gone. */
+static void above_max_connections_clients_wait_until_one_goes(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    enum { MOST = 4, PEERS = 12 };
+    int peers[PEERS];
+    struct arena arena;
+    arena_init(&arena, 0);
+    peers[0] = peer_connect(fixture);
+    struct incremental_alter_configs_request_alterable_config config = {
+        .name = STR("max.connections"), .value = STR("4")};
+    struct incremental_alter_configs_request_alter_configs_resource resource = {
+        .resource_type = 4, .resource_name = STR(""), .configs = {&config, 1}};
+    struct incremental_alter_configs_request request = {.resources = {&resource, 1}};
+    struct incremental_alter_configs_response response;
+    peer_call(peers[0], &arena, API_INCREMENTAL_ALTER_CONFIGS, 1, &request, &response);
+    assert_int_equal(response.responses.items[0].error_code, 0);
+    struct api_versions_request versions;
+    struct api_versions_response answer;
+    api_versions_request_init(&versions);
+    for (int i = 1; i < PEERS; i++) {
+        peers[i] = peer_connect(fixture);
+        peer_ask(peers[i], API_API_VERSIONS, 0, 1, &versions);
+        if (i < MOST)
+            peer_answer(peers[i], &arena, API_API_VERSIONS, 0, 1, &answer);
+    }
+    while (!broker_fixture_said(fixture, "no more connections are accepted"))
+        sched_yield();
+    for (int i = MOST; i < PEERS; i++) {
+        for (int j = i; j < PEERS; j++)
+            assert_false(peer_has_answer(peers[j]));
+        peer_close(peers[i - MOST]);
+        peer_answer(peers[i], &arena, API_API_VERSIONS, 0, 1, &answer);
+    }
+    for (int i = PEERS - MOST; i < PEERS; i++)
+        peer_close(peers[i]);
+    arena_close(&arena);
+}
+
 /* The metadata tells of the topic and of its configuration at once. */
 static void a_topic_made_with_a_configuration_is_there_once(void **state)
 {
@@ -475,6 +514,7 @@ int main(void)
         NODE_TEST(a_stopped_broker_leaves_its_registration_fenced),
         cmocka_unit_test(a_static_quorum_of_this_node_starts_again_and_again),
         NODE_TEST(too_many_connections_in_a_second_wait_and_are_served),
+        NODE_TEST(above_max_connections_clients_wait_until_one_goes),
         NODE_TEST(a_topic_made_with_a_configuration_is_there_once),
         NODE_TEST(a_topic_reconfigured_while_it_is_made_is_there_once),
         NODE_TEST(settings_that_change_under_load_are_reclaimed),

@@ -206,6 +206,7 @@ static void fetch_park(struct request *request, struct fetch_work *work)
     if (work->parked)
         return;
     work->parked = true;
+    request_charge(request); /* of what a request without a session watches */
     request_set_deadline(request,
                          request->home->loop.now_ns + (int64_t)body->max_wait_ms * NS_PER_MS);
 }

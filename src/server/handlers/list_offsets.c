@@ -5,6 +5,8 @@
  * greatest timestamp (KIP-734), -4 earliest local (KIP-405), -5 latest tiered (KIP-1005), -6
  * earliest pending upload (KIP-1023): without tiered storage -4 is -2, and the last two have no
  * offset. */
+#include <errno.h>
+
 #include "base/errors.h"
 #include "server/api_table.h"
 #include "server/handlers/repeats.h"
@@ -178,12 +180,16 @@ static bool list_offsets_prepare(struct request *request, struct list_offsets_wo
 static void search_run(struct pool_job *job)
 {
     struct list_offsets_work *work = container_of(job, struct list_offsets_work, job);
+    struct plain_budget *plain = &request_broker(work->request)->plain;
     for (int32_t i = 0; i < work->count; i++) {
         struct search *search = &work->searches[i];
         struct log *log = search->partition->log;
-        search->err = search->timestamp == MAX_TIMESTAMP
-                          ? log_find_max_timestamp(log, search->end, &search->found)
-                          : log_find_by_time(log, search->timestamp, search->end, &search->found);
+        search->err =
+            search->timestamp == MAX_TIMESTAMP
+                ? log_find_max_timestamp(log, search->end, plain, &search->found)
+                : log_find_by_time(log, search->timestamp, search->end, plain, &search->found);
+        if (search->err == -ENOBUFS) /* clients try again */
+            search->err = KAFKA_REQUEST_TIMED_OUT;
         if (search->err < 0)
             search->err = partition_read_failed(search->partition, -1, search->err);
     }
