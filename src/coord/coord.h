@@ -47,6 +47,21 @@ struct coord_turn {
     const struct broker_settings *settings;
 };
 
+/* Sums and differences of times, of which one may come from a client or a damaged record. */
+static inline int64_t coord_ms_add(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return !__builtin_add_overflow(a, b, &sum) ? sum : b < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static inline int64_t coord_ms_since(int64_t now_ms, int64_t then_ms)
+{
+    int64_t since;
+    return !__builtin_sub_overflow(now_ms, then_ms, &since) ? since
+           : then_ms < 0                                    ? INT64_MAX
+                                                            : INT64_MIN;
+}
+
 /* One record of the log. Slices are valid during the call. */
 struct coord_record {
     int64_t offset;
@@ -251,6 +266,11 @@ int coord_op_put(struct coord_op *op, const struct coordinator_record_type *type
                  const void *value, int16_t value_version);
 /* The same with bytes as they are to be stored. */
 int coord_op_put_bytes(struct coord_op *op, struct bytes key, struct bytes value);
+
+/* In a decide that has more to write than may fit, and may stop anywhere: whether records of so
+ * many bytes more, keys and values, still fit into the topic's batches. The first always do: if
+ * they are too large, the append says so. */
+bool coord_op_has_room(const struct coord_op *op, int32_t records, size_t bytes);
 
 /* In decide or settle: what to pass to coord_wait_complete and friends. */
 static inline struct wakes *coord_op_wakes(const struct coord_op *op)

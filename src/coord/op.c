@@ -113,6 +113,21 @@ int coord_op_put(struct coord_op *op, const struct coordinator_record_type *type
     return err;
 }
 
+/* A record's length, attributes, deltas, sizes and number of headers. */
+#define RECORD_OVERHEAD_BYTES 32
+
+bool coord_op_has_room(const struct coord_op *op, int32_t records, size_t bytes)
+{
+    const struct partition *partition = op->shard->partition;
+    if (op->put_count == 0 || !partition)
+        return true;
+    size_t most = (size_t)partition_settings(partition)->max_message_bytes;
+    size_t all = op->put_bytes + bytes +
+                 ((size_t)op->put_count + (size_t)records) * RECORD_OVERHEAD_BYTES +
+                 BATCH_HEADER_SIZE;
+    return all <= most - most / 16; /* what does not shrink may grow a little when compressed */
+}
+
 static int records_build(struct coord_op *op, struct writer *out, const struct coord_turn *turn)
 {
     const struct coord_shard *shard = op->shard;

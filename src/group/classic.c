@@ -20,6 +20,8 @@ struct classic *classic_of(struct group_shard *shard, struct group *group)
         return group->classic;
     struct classic *classic = group_alloc(sizeof *classic);
     classic->group = group;
+    classic->shard = shard;
+    group_hold(shard, (int64_t)sizeof *classic);
     classic->state_timestamp_ms = -1;
     map_init(&classic->members, MAP_STR, sizeof(struct classic_member *), shard->seed);
     map_init(&classic->statics, MAP_STR, sizeof(struct classic_member *), shard->seed);
@@ -59,6 +61,7 @@ static void classic_destroy(struct group_shard *shard, struct group *group)
     map_close(&classic->protocols);
     map_close(&classic->subscribed);
     arena_close(&classic->subscribed_arena);
+    group_hold(shard, -(int64_t)sizeof *classic);
     free(classic);
     group->classic = NULL;
 }

@@ -47,6 +47,7 @@ struct classic_member {
     struct bytes assignment;        /* owned; data NULL: empty */
     struct coord_timer heartbeat;
     struct classic *classic;
+    int64_t held; /* bytes accounted for it */
 };
 
 /* An id was handed out; its owner has not come with it yet. */
@@ -63,6 +64,7 @@ struct classic_protocol_count {
 
 struct classic {
     struct group *group;
+    struct group_shard *shard;
     enum classic_state state, previous_state;
     int32_t generation;
     int32_t saved_generation;                        /* of the last record */
@@ -115,6 +117,8 @@ bool classic_all_joined(const struct classic *classic);
 int32_t classic_rebalance_timeout_ms(const struct classic *classic);
 
 bool protocols_equal(struct protocol_list a, struct protocol_list b);
+/* What a copy of them takes. */
+int64_t protocols_bytes(struct protocol_list protocols);
 /* The metadata under that name; data NULL when there is none. */
 struct bytes protocols_metadata(struct protocol_list protocols, struct str name);
 /* Whether a member that offers these may be in the group. `classic` may be NULL. */

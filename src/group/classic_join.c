@@ -9,6 +9,8 @@
 #include "group/classic_ops.h"
 #include "group/records.h"
 
+enum { MEMBER_ID_PREFIX_MAX = INT16_MAX - 37 };
+
 static struct protocol_list offers_of(const struct join_group_request *request)
 {
     return (struct protocol_list){request->protocols.items,
@@ -180,6 +182,18 @@ static int plan_take_over(struct classic_join *join, const struct group **group)
     return err;
 }
 
+/* Whether the group may hold what the request brings; what a member had makes room for it. */
+static bool has_memory(const struct classic_join *join, const struct group_shard *shard,
+                       const struct classic *classic, const struct classic_member *member,
+                       const struct coord_turn *turn)
+{
+    int64_t bytes = protocols_bytes(offers_of(join->request));
+    if (member)
+        return group_may_hold(shard, turn, bytes - protocols_bytes(member->protocols));
+    bytes += (int64_t)sizeof *member + join->new_id.size + join->client.client_id.size;
+    return group_may_hold(shard, turn, bytes + (classic ? 0 : (int64_t)sizeof *classic));
+}
+
 static int join_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
 {
     struct classic_join *join = container_of(op, struct classic_join, op);
@@ -207,6 +221,10 @@ static int join_decide(struct coord_op *op, void *state, const struct coord_turn
     if (!has_room(classic, member, turn->settings->group_max_size)) {
         answer_error(join, STR(""), KAFKA_GROUP_MAX_SIZE_REACHED);
         join->plan = JOIN_KICKED;
+        return 0;
+    }
+    if (!has_memory(join, state, classic, member, turn)) {
+        answer_error(join, request->member_id, KAFKA_COORDINATOR_NOT_AVAILABLE);
         return 0;
     }
     if (unknown)
@@ -385,6 +403,13 @@ static struct str make_id(struct classic_join *join)
     const uint8_t *b = r.bytes;
     if (!prefix.data)
         prefix = STR("null");
+    /* Kafka cannot send an id that is longer than a string may be, nor tell the others who leads.
+     */
+    if (prefix.size > MEMBER_ID_PREFIX_MAX) {
+        prefix.size = MEMBER_ID_PREFIX_MAX;
+        while (prefix.size > 0 && (prefix.data[prefix.size] & 0xc0) == 0x80)
+            prefix.size--; /* no half of a character */
+    }
     const char *text = arena_printf(
         &join->wait.arena,
         "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", prefix.size,

@@ -100,13 +100,18 @@ static bool protocols_have(struct protocol_list protocols, struct str name)
     return protocols_metadata(protocols, name).data != NULL;
 }
 
+int64_t protocols_bytes(struct protocol_list protocols)
+{
+    int64_t size = (int64_t)protocols.count * (int64_t)sizeof *protocols.items;
+    for (int32_t i = 0; i < protocols.count; i++)
+        size += protocols.items[i].name.size + protocols.items[i].metadata.size;
+    return size;
+}
+
 /* Everything in one block: the array, then names and metadata. */
 static struct protocol_list protocols_copy(struct protocol_list from)
 {
-    size_t size = (size_t)from.count * sizeof *from.items;
-    for (int32_t i = 0; i < from.count; i++)
-        size += (size_t)from.items[i].name.size + (size_t)from.items[i].metadata.size;
-    struct join_group_request_protocol *items = group_alloc(size);
+    struct join_group_request_protocol *items = group_alloc((size_t)protocols_bytes(from));
     uint8_t *at = (uint8_t *)(items + from.count);
     for (int32_t i = 0; i < from.count; i++) {
         struct str name = from.items[i].name;
@@ -284,6 +289,16 @@ void classic_find_subscriptions(struct classic *classic)
 
 /* ---- changes ---- */
 
+/* Account for what the member takes by now. */
+static void recount(struct classic_member *member)
+{
+    int64_t bytes = (int64_t)sizeof *member + member->id.size + member->instance_id.size +
+                    member->client_id.size + member->client_host.size +
+                    protocols_bytes(member->protocols) + member->assignment.size;
+    group_hold(member->classic->shard, bytes - member->held);
+    member->held = bytes;
+}
+
 void classic_set_assignment(struct classic_member *member, struct bytes assignment)
 {
     uint8_t *copy = NULL;
@@ -293,6 +308,7 @@ void classic_set_assignment(struct classic_member *member, struct bytes assignme
     }
     free((uint8_t *)member->assignment.data);
     member->assignment = (struct bytes){copy, copy ? assignment.size : 0};
+    recount(member);
 }
 
 void classic_set_joining(struct classic *classic, struct classic_member *member, bool joining)
@@ -333,6 +349,7 @@ struct classic_member *classic_add(struct group_shard *shard, struct classic *cl
         *place = member;
     }
     count_protocols(classic, member->protocols, +1);
+    recount(member);
     return member;
 }
 
@@ -360,6 +377,7 @@ void classic_remove(struct group_shard *shard, struct classic *classic,
     text_drop(&member->client_host);
     free((void *)member->protocols.items);
     free((uint8_t *)member->assignment.data);
+    group_hold(shard, -member->held);
     free(member);
 }
 
@@ -373,6 +391,7 @@ void classic_set_offers(struct classic *classic, struct classic_member *member,
     count_protocols(classic, member->protocols, +1);
     member->rebalance_timeout_ms = rebalance_timeout_ms;
     member->session_timeout_ms = session_timeout_ms;
+    recount(member);
 }
 
 void classic_rename(struct classic *classic, struct classic_member *member, struct str new_id)
@@ -381,10 +400,16 @@ void classic_rename(struct classic *classic, struct classic_member *member, stru
     struct classic_member **place;
     must(map_remove_str(&classic->members, member->id, NULL));
     text_set(&member->id, new_id);
+    recount(member);
     must(map_put_str(&classic->members, member->id, &place) == 1);
     *place = member;
     if (leads)
         text_set(&classic->leader, member->id);
+}
+
+static int64_t pending_bytes(const struct classic_pending *pending)
+{
+    return (int64_t)sizeof *pending + pending->id.size;
 }
 
 void classic_pending_add(const struct classic_at *at, struct str id, int32_t timeout_ms)
@@ -392,6 +417,7 @@ void classic_pending_add(const struct classic_at *at, struct str id, int32_t tim
     struct classic_pending *pending = group_alloc(sizeof *pending), **place;
     pending->id = text_copy(id);
     pending->classic = at->classic;
+    group_hold(at->shard, pending_bytes(pending));
     classic_pending_timer_init(pending);
     must(map_put_str(&at->classic->pending, pending->id, &place) == 1);
     *place = pending;
@@ -405,6 +431,7 @@ void classic_pending_remove(struct group_shard *shard, struct classic *classic,
     if (shard->loaded)
         coord_timer_cancel(shard->shard, &pending->timeout);
     must(map_remove_str(&classic->pending, pending->id, NULL));
+    group_hold(shard, -pending_bytes(pending));
     text_drop(&pending->id);
     free(pending);
 }

@@ -110,6 +110,21 @@ void group_drop_if_unused(struct group_shard *shard, struct group *group)
     free(group);
 }
 
+void group_hold(struct group_shard *shard, int64_t bytes)
+{
+    shard->counts.held += bytes;
+    must(shard->counts.held >= 0);
+    if (shard->memory)
+        atomic_fetch_add_explicit(&shard->memory->bytes, bytes, memory_order_relaxed);
+}
+
+bool group_may_hold(const struct group_shard *shard, const struct coord_turn *turn, int64_t bytes)
+{
+    return bytes <= 0 || !shard->memory ||
+           atomic_load_explicit(&shard->memory->bytes, memory_order_relaxed) + bytes <=
+               turn->settings->group_memory_bytes;
+}
+
 int64_t group_await(const struct group_shard *shard, const struct group *group)
 {
     return group ? group->end_offset : coord_shard_applied(shard->shard);
@@ -185,9 +200,9 @@ void group_wait_abandon(struct group_wait *wait)
 
 static void *shard_create(struct coord_shard *coord_shard, void *context)
 {
-    (void)context;
     struct group_shard *shard = group_alloc(sizeof *shard);
     shard->shard = coord_shard;
+    shard->memory = context;
     env_random(coord_shard_env(coord_shard), &shard->seed, sizeof shard->seed);
     map_init(&shard->groups, MAP_STR, sizeof(struct group *), shard->seed);
     map_init(&shard->topics, MAP_STR, sizeof(struct group_topic_name *), shard->seed);
@@ -211,6 +226,7 @@ static void shard_destroy(void *state)
     }
     must(map_count(&shard->topics) == 0 && map_count(&shard->transactions) == 0);
     must(shard->counts.groups == 0 && shard->counts.offsets == 0 && shard->counts.pending == 0);
+    must(shard->counts.held == 0);
     expiry_close(shard);
     map_close(&shard->groups);
     map_close(&shard->topics);

@@ -148,15 +148,23 @@ struct group_kind {
 const struct group_kind *group_kind_of(const struct group *group);
 extern const struct group_kind classic_kind;
 
+/* What the groups of one broker hold for their members: the fold's context, which outlives it. May
+ * be NULL: then nothing is bounded. */
+struct group_memory {
+    _Atomic int64_t bytes;
+};
+
 struct group_shard_counts {
     int64_t groups;  /* that APIs see */
     int64_t offsets; /* committed, group-topic-partitions */
     int64_t pending;
     int64_t skipped; /* records that were not understood */
+    int64_t held;    /* bytes, see group_hold */
 };
 
 struct group_shard {
     struct coord_shard *shard;
+    struct group_memory *memory;
     uint64_t seed;
     struct map groups;       /* by id: struct group * */
     struct list all;         /* groups; expiry moves the front to the back */
@@ -192,6 +200,12 @@ void group_drop_if_unused(struct group_shard *shard, struct group *group);
 
 /* What an answer about this id has to wait for; `group` may be NULL. */
 int64_t group_await(const struct group_shard *shard, const struct group *group);
+
+/* Account for bytes that clients make the groups hold: members, what they offer, ids handed out.
+ * Offsets are not among them; they are in the log, and expire. */
+void group_hold(struct group_shard *shard, int64_t bytes);
+/* Whether so many bytes more are within jackdaw.group.memory.bytes. */
+bool group_may_hold(const struct group_shard *shard, const struct coord_turn *turn, int64_t bytes);
 
 /* The fold's functions; group_apply is also the path of records that were just appended. */
 bool group_apply(void *state, const struct coord_record *record);

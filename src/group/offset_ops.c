@@ -65,7 +65,8 @@ static int commit_decide(struct coord_op *op, void *state, const struct coord_tu
         const struct group_offset value = {
             .offset = part->offset,
             .commit_ms = turn->wall_ms,
-            .expire_ms = commit->retention_ms == -1 ? -1 : turn->wall_ms + commit->retention_ms,
+            .expire_ms =
+                commit->retention_ms == -1 ? -1 : coord_ms_add(turn->wall_ms, commit->retention_ms),
             .leader_epoch = part->leader_epoch,
             .topic_id = part->topic_id,
         };

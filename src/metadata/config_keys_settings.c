@@ -298,6 +298,7 @@ static void compute_groups(struct settings_job *job)
     s->group_max_size = get_int(job, BROKER_CONFIG_GROUP_MAX_SIZE);
     s->group_consumer_protocol =
         list_names(job, BROKER_CONFIG_GROUP_COORDINATOR_REBALANCE_PROTOCOLS, STR("consumer"));
+    s->group_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_GROUP_MEMORY_BYTES);
     s->group_consumer_max_size = get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_SIZE);
     s->group_consumer_session_timeout_ms =
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_SESSION_TIMEOUT_MS);

@@ -627,6 +627,7 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     }
     broker->env = env;
     broker->coordinators.group_fold = &group_fold;
+    broker->coordinators.group_context = &broker->group_memory;
     broker->say = *say;
     broker->static_config = config;
     atomic_init(&broker->config, config);

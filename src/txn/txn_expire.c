@@ -6,6 +6,7 @@
 
 enum {
     TXN_SWEEP_RECORDS_MAX = 1000, /* ids forgotten in one go */
+    TXN_KEY_BYTES = 8,            /* of a record's key, beside the id */
 };
 
 /* ---- a transaction takes too long ---- */
@@ -17,7 +18,8 @@ static int timeout_decide(struct coord_timer *timer, struct coord_op *op, void *
     struct txn *txn = container_of(timer, struct txn, timeout);
     struct txn_shard *shard = state;
     txn->timing_out = false;
-    if (txn->now.state != TXN_ONGOING || turn->wall_ms - txn->now.start_ms < txn->now.timeout_ms)
+    if (txn->now.state != TXN_ONGOING ||
+        coord_ms_since(turn->wall_ms, txn->now.start_ms) < txn->now.timeout_ms)
         return 0;
     int16_t feature = txn_feature(turn);
     const struct txn_end_op abort = {.producer_id = txn->now.producer_id,
@@ -71,8 +73,8 @@ static bool is_expired(const struct txn *txn, const struct coord_turn *turn)
 {
     bool idle = txn->now.state == TXN_EMPTY || txn->now.state == TXN_COMPLETE_COMMIT ||
                 txn->now.state == TXN_COMPLETE_ABORT;
-    return idle &&
-           turn->wall_ms - txn->now.update_ms >= turn->settings->transactional_id_expiration_ms;
+    return idle && coord_ms_since(turn->wall_ms, txn->now.update_ms) >=
+                       turn->settings->transactional_id_expiration_ms;
 }
 
 static int sweep_decide(struct coord_timer *timer, struct coord_op *op, void *state,
@@ -80,16 +82,20 @@ static int sweep_decide(struct coord_timer *timer, struct coord_op *op, void *st
 {
     (void)timer;
     struct txn_shard *shard = state;
-    shard->swept = 0;
-    for (struct map_at at = map_begin(&shard->txns);
-         shard->swept < TXN_SWEEP_RECORDS_MAX && map_next(&shard->txns, &at);) {
+    shard->sweep_more = false;
+    for (struct map_at at = map_begin(&shard->txns); map_next(&shard->txns, &at);) {
         const struct txn *txn = *(struct txn **)at.value;
         if (!is_expired(txn, turn))
             continue;
+        /* Ids may be long: as many as fit into a batch. */
+        if (op->put_count == TXN_SWEEP_RECORDS_MAX ||
+            !coord_op_has_room(op, 1, (size_t)txn->id.size + TXN_KEY_BYTES)) {
+            shard->sweep_more = true;
+            return 0;
+        }
         int err = txn_put(op, txn->id, NULL, 0);
         if (err != 0)
             return err;
-        shard->swept++;
     }
     return 0;
 }
@@ -100,7 +106,7 @@ static void sweep_settle(struct coord_timer *timer, struct coord_op *op, void *s
     struct txn_shard *shard = state;
     (void)timer;
     (void)op;
-    if (error == 0 && shard->swept == TXN_SWEEP_RECORDS_MAX) /* there are more of them */
+    if (error == 0 && shard->sweep_more)
         coord_timer_set(shard->shard, &shard->sweep, turn->now_ns + TXN_RETRY_NS);
     else
         txn_sweep_arm(shard, turn);

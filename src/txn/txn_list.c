@@ -61,8 +61,8 @@ static bool passes(const struct txn *txn, const struct list_transactions_request
         state = str_equal(filters->state_filters.items[i], name);
     for (int32_t i = 0; !producer && i < filters->producer_id_filters.count; i++)
         producer = filters->producer_id_filters.items[i] == txn->now.producer_id;
-    bool lasts =
-        filters->duration_filter < 0 || now_ms - txn->now.start_ms > filters->duration_filter;
+    bool lasts = filters->duration_filter < 0 ||
+                 coord_ms_since(now_ms, txn->now.start_ms) > filters->duration_filter;
     return state && producer && lasts;
 }
 

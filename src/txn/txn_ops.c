@@ -51,7 +51,8 @@ void txn_follow_state(struct txn *txn, const struct coord_turn *turn)
 {
     struct coord_shard *shard = txn->shard->shard;
     if (txn->now.state == TXN_ONGOING) {
-        int64_t left_ms = txn->now.start_ms + txn->now.timeout_ms - turn->wall_ms;
+        int64_t left_ms =
+            coord_ms_since(coord_ms_add(txn->now.start_ms, txn->now.timeout_ms), turn->wall_ms);
         int64_t wait_ms = left_ms < 0                     ? 0
                           : left_ms > txn->now.timeout_ms ? txn->now.timeout_ms
                                                           : left_ms;

@@ -34,8 +34,8 @@ struct txn_shard {
     const struct txn_host *host;
     struct map txns;          /* struct txn *, by id */
     struct coord_timer sweep; /* ids that nobody uses any more */
-    int32_t swept;
-    int64_t unreadable; /* records that were skipped */
+    bool sweep_more;          /* it could not take all at once */
+    int64_t unreadable;       /* records that were skipped */
 };
 
 /* txn_apply.c */

@@ -57,6 +57,7 @@ struct kit {
     struct broker_settings broker;
     struct coord_fold fold;
     void *fold_context;               /* NULL: the kit, which is what the toy fold needs */
+    _Atomic int64_t fold_word;        /* a context, for a fold that needs no more */
     const struct image *image;        /* may be NULL */
     struct toy *toys[KIT_PARTITIONS]; /* the newest state of each shard */
     int64_t toys_made, toys_freed;

@@ -14,6 +14,9 @@ void group_kit_init(struct kit *kit, int64_t flush_messages)
 {
     kit_init(kit, flush_messages);
     kit->fold = group_fold;
+    _Static_assert(sizeof(struct group_memory) == sizeof kit->fold_word, "a word");
+    kit->fold_context = &kit->fold_word;
+    kit->broker.group_memory_bytes = INT64_C(1) << 30;
     kit->settings.max_message_bytes = 1 << 20;
     kit->broker.group_min_session_timeout_ms = 6000;
     kit->broker.group_max_session_timeout_ms = 1800000;

@@ -6,7 +6,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../coord/coord_kit.h"
 #include "../log/ram_disk.h"
@@ -14,16 +16,19 @@
 #include "metadata/fold.h"
 #include "txn/txn.h"
 
-#define ID STR("copier")
+#define ID fixture->id
 #define TIMEOUT_MS 60000
+
+enum { MARKERS_MAX = 1000, STORM_IDS = 3000 };
 
 /* The server's part: ids from a counter; markers wait until the test has them written. */
 struct fixture {
     struct kit kit;
     struct txn_host host;
     struct image_builder image;
+    struct str id; /* whose requests are sent */
     int64_t next_producer_id, last_producer_id;
-    struct txn_markers *markers[16];
+    struct txn_markers *markers[MARKERS_MAX];
     int marker_count;
 };
 
@@ -31,7 +36,7 @@ static void write_markers(void *server, struct txn_markers *markers, struct wake
 {
     struct fixture *fixture = server;
     (void)wakes;
-    must(fixture->marker_count < 16);
+    must(fixture->marker_count < MARKERS_MAX);
     fixture->markers[fixture->marker_count++] = markers;
 }
 
@@ -56,6 +61,7 @@ static int setup_version(void **state, int16_t version, int64_t flush_messages)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     *state = fixture;
+    fixture->id = STR("copier");
     kit_init(&fixture->kit, flush_messages);
     image_builder_init(&fixture->image, NULL);
     const struct feature_level_record level = {.name = STR("transaction.version"),
@@ -120,10 +126,10 @@ static void wakes_nobody(struct coord_op *op, struct wakes *wakes)
     (void)wakes;
 }
 
-static int run(struct fixture *fixture, struct coord_op *op)
+static int run_on(struct fixture *fixture, int32_t partition, struct coord_op *op)
 {
     op->wake = wakes_nobody;
-    op->shard = kit_shard(&fixture->kit, coord_partition_for(fixture->kit.coord, ID));
+    op->shard = kit_shard(&fixture->kit, partition);
     for (int i = 0; i < 20; i++) {
         struct coord_turn turn;
         int error;
@@ -134,6 +140,11 @@ static int run(struct fixture *fixture, struct coord_op *op)
     }
     fail_msg("the op does not end");
     return 0;
+}
+
+static int run(struct fixture *fixture, struct coord_op *op)
+{
+    return run_on(fixture, coord_partition_for(fixture->kit.coord, ID), op);
 }
 
 struct producer {
@@ -392,6 +403,64 @@ static void ids_that_nobody_uses_are_forgotten(void **state)
     assert_string_equal(state_now(fixture), "none");
 }
 
+/* On all partitions. */
+static int32_t count_ids(struct fixture *fixture)
+{
+    struct list_transactions_request filters;
+    struct arena arena;
+    int32_t count = 0;
+    list_transactions_request_init(&filters);
+    arena_init(&arena, 0);
+    for (int32_t p = 0; p < KIT_PARTITIONS; p++) {
+        struct txn_list_op op = {.filters = &filters, .arena = &arena};
+        txn_list_op(&op);
+        assert_int_equal(run_on(fixture, p, &op.op), 0);
+        count += op.count;
+    }
+    arena_close(&arena);
+    return count;
+}
+
+static void write_all_markers(struct fixture *fixture)
+{
+    while (fixture->marker_count > 0)
+        txn_markers_done(fixture->markers[--fixture->marker_count], 0);
+    kit_turns(&fixture->kit, 20);
+}
+
+/* Ids by the thousands, with transactions that nobody ends: when their time is over nothing is left
+ * of them, in the state and in what a load finds. */
+static void a_storm_of_transactional_ids_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct producer producer;
+    char id[32];
+    fixture->last_producer_id += STORM_IDS;
+    fixture->kit.broker.transactional_id_expiration_ms = 1000000;
+    for (int i = 0; i < STORM_IDS; i++) {
+        snprintf(id, sizeof id, "storm-%d", i);
+        fixture->id = (struct str){id, (int32_t)strlen(id)};
+        assert_int_equal(init(fixture, &producer), 0);
+        if (i % 5 == 1)
+            assert_int_equal(add(fixture, producer, "a", i), 0);
+        if (i % 5 == 2)
+            assert_int_equal(init(fixture, &producer), 0);
+        if (i % 5 == 3)
+            assert_int_equal(end(fixture, &producer, true), KAFKA_INVALID_TXN_STATE);
+    }
+    assert_int_equal(count_ids(fixture), STORM_IDS);
+    crash(fixture);
+    assert_int_equal(count_ids(fixture), STORM_IDS);
+    for (int i = 0; i < 20 && count_ids(fixture) > 0; i++) {
+        fixture->kit.now_ns += INT64_C(1000000) * 3600001;
+        kit_turns(&fixture->kit, 2000); /* a timer's op each */
+        write_all_markers(fixture);
+    }
+    assert_int_equal(count_ids(fixture), 0);
+    crash(fixture);
+    assert_int_equal(count_ids(fixture), 0);
+}
+
 static void a_transaction_without_partitions_ends_at_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -460,6 +529,7 @@ int main(void)
         TEST(a_new_incarnation_waits_until_the_old_transaction_is_aborted),
         TEST(ids_are_asked_for_when_none_is_left),
         TEST(ids_that_nobody_uses_are_forgotten),
+        TEST(a_storm_of_transactional_ids_leaves_nothing),
         TEST(a_transaction_without_partitions_ends_at_once),
         TEST(listing_filters_by_state_and_producer),
         cmocka_unit_test_setup_teardown(markers_wait_until_the_end_is_committed, setup_held,
