@@ -2,6 +2,7 @@
 import io
 import pathlib
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -58,6 +59,41 @@ class LedgerTest(unittest.TestCase):
     def test_an_offset_promised_twice_is_noticed(self):
         self.ledger.acknowledge(0, 2, b"other", "p0.8")
         self.assertTrue(any("was promised to" in one for one in self.check(self.lines)))
+
+
+class ClaimsTest(unittest.TestCase):
+    """tools/lint-claims: what the pages of docs/ promise is shown by tests that are there."""
+    TEST = "static void it_is_kept_over_a_restart(void **state)\n{\n}\n\nint main(void)\n{\n    T(it_is_kept_over_a_restart);\n}\n"
+
+    def errors(self, page, test=TEST):
+        lint = str(pathlib.Path(__file__).resolve().parent.parent.parent / "tools" / "lint-claims")
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "docs").mkdir()
+            (root / "test" / "suites").mkdir(parents=True)
+            (root / "test" / "suites" / "sim").touch()
+            (root / "test" / "kept_test.c").write_text(test)
+            for name in ("durability", "testing"):
+                (root / "docs" / f"{name}.md").touch()
+            (root / "docs" / "transactions.md").write_text(page)
+            found = subprocess.run([lint, root], capture_output=True, text=True)
+            self.assertEqual(found.returncode, 1 if found.stdout else 0, found.stderr)
+            return found.stdout.splitlines()
+
+    def test_a_claim_with_its_test_is_right(self):
+        self.assertEqual(self.errors("* It is kept:\n  `it_is_kept_over_a_restart`, suite `sim`.\n"), [])
+
+    def test_a_claim_without_a_test_is_noticed(self):
+        self.assertEqual(self.errors("# Page\n\n* It is kept: `it_is_kept_over_a_restart`.\n* It is fast.\n"),
+                         ["docs/transactions.md:4: a claim that names no test"])
+        self.assertEqual(len(self.errors("| what | how |\n|---|---|\n| kept | always |\n")), 1)
+
+    def test_a_test_that_is_not_there_is_noticed(self):
+        for page in ("* Kept: `it_was_kept_once`.\n", "* Kept: suite `kept`.\n", "* Kept: scenario `kept`.\n"):
+            self.assertEqual(len(self.errors(page)), 1, page)
+
+    def test_a_test_that_is_not_run_is_noticed(self):
+        self.assertEqual(len(self.errors("* Kept: `it_is_kept_over_a_restart`.\n", self.TEST.replace("T(it_is", "T(that_is"))), 1)
 
 
 class RunnerTest(unittest.TestCase):
