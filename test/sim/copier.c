@@ -1,266 +1,186 @@
-#include "copier_life.h"
-
+/* What a copier does. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/must.h"
+#include "copier_life.h"
 #include "history.h"
-#include "record/batch.h"
 
-/* What the two kinds of clients speak. */
-enum { PRODUCE_NEWER = 12, PRODUCE_OLDER = 11, COMMIT_NEWER = 5, COMMIT_OLDER = 3 };
-enum { END_NEWER = 5, END_OLDER = 4 };
+/* ---- what is known ---- */
 
-/* ---- beginning ---- */
-
-static int find(struct copier *copier, int8_t type)
+static void forget_open(struct copies *copies, int32_t place)
 {
-    struct find_coordinator_request message;
-    find_coordinator_request_init(&message);
-    message.key = str_of(copier->id);
-    message.key_type = type;
-    const struct find_coordinator_response *response =
-        call(copier, API_FIND_COORDINATOR, 3, &message);
-    return response ? response->error_code : -1;
+    copies->open[place] = copies->open[--copies->open_count];
 }
 
-static int find_group(struct copier *copier)
+/* From here on it must not have been committed: others have, from where it began, or the position
+ * was read that was before it. */
+static void drop_rivals(struct copies *copies, int32_t share)
 {
-    return find(copier, 0);
+    for (int32_t i = copies->open_count - 1; i >= 0; i--) {
+        struct attempt *attempt = &copies->attempts[copies->open[i]];
+        if (attempt->count[share] == 0)
+            continue;
+        if (attempt->fate == FATE_ASKED)
+            attempt->fate = FATE_NEVER;
+        forget_open(copies, i);
+    }
 }
 
-static int find_transaction(struct copier *copier)
+static void attempt_committed(struct copies *copies, struct attempt *attempt)
 {
-    return find(copier, 1);
+    if (attempt->fate == FATE_COMMITTED)
+        return; /* whoever took a share over has seen it */
+    if (attempt->fate == FATE_NEVER)
+        history_fail("a commit is answered of inputs that were committed by others or not at all");
+    attempt->fate = FATE_COMMITTED;
+    copies->commits++;
+    for (int32_t share = 0; share < COPY_SHARES; share++) {
+        if (attempt->count[share] == 0)
+            continue;
+        if (copies->position[share] != attempt->first[share])
+            history_fail("share %d: committed from %d on, and before up to %d", share,
+                         attempt->first[share], copies->position[share]);
+        copies->position[share] += attempt->count[share];
+        copies->changes[share]++;
+        drop_rivals(copies, share);
+    }
 }
 
-static int init_producer(struct copier *copier)
+static struct attempt *open_attempt(struct copies *copies, int32_t share, int32_t position)
 {
-    struct init_producer_id_request message;
-    init_producer_id_request_init(&message);
-    message.transactional_id = str_of(copier->id);
-    message.transaction_timeout_ms = 30000;
-    message.producer_id = -1;
-    message.producer_epoch = -1;
-    const struct init_producer_id_response *response =
-        call(copier, API_INIT_PRODUCER_ID, 5, &message);
-    if (!response)
-        return -1;
-    copier->producer_id = response->producer_id;
-    copier->epoch = response->producer_epoch;
-    memset(copier->sequence, 0, sizeof copier->sequence);
-    return response->error_code;
+    for (int32_t i = 0; i < copies->open_count; i++) {
+        struct attempt *attempt = &copies->attempts[copies->open[i]];
+        if (attempt->count[share] > 0 && attempt->first[share] + attempt->count[share] == position)
+            return attempt;
+    }
+    return NULL;
 }
 
-/* Whether the position is one that the copies allow; the fate of the last attempt is then known. */
-static void take_position(struct copier *copier, int64_t offset)
+/* Whether the position is one that the copies allow; the fate of open attempts is then known, and
+ * with it the positions of all shares that they were about. */
+static void take_position(struct copier *copier, int32_t share, int64_t offset)
 {
     struct copies *copies = copier->copies;
-    int32_t index = copier->plan->index, last = copies->last_attempt[index];
-    int32_t known = copies->position[index];
     int32_t position = offset < 0 ? 0 : (int32_t)offset;
-    struct attempt *attempt = last >= 0 ? &copies->attempts[last] : NULL;
-    bool asked = attempt && attempt->fate == FATE_ASKED;
-    if (position != known && !(asked && position == known + attempt->count))
-        history_fail("copier %d: the position is %d, and should be %d", index, position, known);
-    if (asked) {
-        attempt->fate = position == known ? FATE_NEVER : FATE_COMMITTED;
-        copies->commits += position != known;
-    }
-    copies->position[index] = copier->position = position;
-    copies->last_attempt[index] = -1;
+    struct attempt *attempt = open_attempt(copies, share, position);
+    if (position != copies->position[share] && attempt)
+        attempt_committed(copies, attempt);
+    if (position != copies->position[share])
+        history_fail("share %d: the position is %d, and should be %d", share, position,
+                     copies->position[share]);
+    drop_rivals(copies, share);
+    copier->position[share] = position;
 }
 
-static int fetch_position(struct copier *copier)
+/* What was read while another copier went on says nothing. */
+static int read_position(struct copier *copier)
 {
-    int32_t partition = copier->plan->index;
-    struct offset_fetch_request_topic topic = {.name = COPY_TOPIC,
-                                               .partition_indexes = {&partition, 1}};
-    struct offset_fetch_request message;
-    offset_fetch_request_init(&message);
-    message.group_id = str_of(copier->id);
-    message.topics.items = &topic;
-    message.topics.count = 1;
-    message.require_stable = true;
-    const struct offset_fetch_response *response = call(copier, API_OFFSET_FETCH, 7, &message);
-    if (!response)
-        return -1;
-    if (response->error_code != 0)
-        return response->error_code;
-    must(response->topics.count == 1 && response->topics.items[0].partitions.count == 1);
-    const struct offset_fetch_response_partition *found =
-        &response->topics.items[0].partitions.items[0];
-    if (found->error_code == 0)
-        take_position(copier, found->committed_offset);
-    return found->error_code;
+    struct copies *copies = copier->copies;
+    int32_t share = copier->share, changes = copies->changes[share];
+    int64_t offset = -1;
+    int error = fetch_position(copier, share, &offset);
+    if (error == 0 && copies->changes[share] != changes)
+        return KAFKA_CONCURRENT_TRANSACTIONS;
+    if (error == 0)
+        take_position(copier, share, offset);
+    return error;
+}
+
+static bool read_positions(struct copier *copier, uint64_t shares)
+{
+    for (copier->share = 0; copier->share < COPY_SHARES; copier->share++)
+        if ((shares >> copier->share & 1) && insist(copier, read_position) != 0)
+            return false;
+    return true;
+}
+
+/* ---- the group ---- */
+
+/* Whether it has shares to copy, and knows from where: of its own, or given by the group. */
+static bool take_place(struct copier *copier)
+{
+    struct membership *place = &copier->place;
+    if (!copier->plan->grouped)
+        return read_positions(copier, place->owned = UINT64_C(1) << copier->plan->index);
+    int error = *place->id && place->owned != 0 ? membership_beat(place) : KAFKA_ILLEGAL_GENERATION;
+    if (error != 0 && error != GROUP_NO_ANSWER && !life_passes(error)) {
+        membership_forget(place, error == KAFKA_UNKNOWN_MEMBER_ID);
+        error = membership_join(place, COPY_JOIN_MS);
+        if (error == KAFKA_MEMBER_ID_REQUIRED)
+            error = membership_join(place, COPY_JOIN_MS);
+        if (error == 0)
+            error = membership_sync(place, (uint32_t)dice(copier, 8), COPY_JOIN_MS);
+        if (error == KAFKA_UNKNOWN_MEMBER_ID)
+            membership_forget(place, true);
+    }
+    return error == 0 && read_positions(copier, place->owned);
+}
+
+/* Whether it may go on with what it has. */
+static bool keeps_place(struct copier *copier)
+{
+    return !copier->plan->grouped || membership_beat(&copier->place) == 0;
 }
 
 /* ---- a transaction ---- */
 
-static int add_partition(struct copier *copier, int32_t partition)
-{
-    struct add_partitions_to_txn_request_topic topic = {.name = COPY_TOPIC,
-                                                        .partitions = {&partition, 1}};
-    struct add_partitions_to_txn_request message;
-    add_partitions_to_txn_request_init(&message);
-    message.v3_and_below_transactional_id = str_of(copier->id);
-    message.v3_and_below_producer_id = copier->producer_id;
-    message.v3_and_below_producer_epoch = copier->epoch;
-    message.v3_and_below_topics.items = &topic;
-    message.v3_and_below_topics.count = 1;
-    const struct add_partitions_to_txn_response *response =
-        call(copier, API_ADD_PARTITIONS_TO_TXN, 3, &message);
-    if (!response || response->results_by_topic_v3_and_below.count != 1)
-        return -1;
-    return response->results_by_topic_v3_and_below.items[0]
-        .results_by_partition.items[0]
-        .partition_error_code;
-}
-
-static int send_record(struct copier *copier, int16_t epoch, int32_t partition, int32_t input,
-                       int32_t attempt)
-{
-    struct batch_builder builder;
-    char text[64];
-    int size = snprintf(text, sizeof text, "%d %d %d", copier->plan->index, input, attempt);
-    batch_builder_init(&builder, 0);
-    builder.attributes = BATCH_TRANSACTIONAL;
-    builder.producer_id = copier->producer_id;
-    builder.producer_epoch = epoch;
-    builder.base_sequence = copier->sequence[partition];
-    batch_builder_add(&builder, env_wall_ms(copier->loop.env), (struct bytes){0},
-                      (struct bytes){(const uint8_t *)text, size}, NULL, 0);
-    must(batch_builder_finish(&builder) == 0);
-    struct produce_request_partition_produce_data data = {
-        .index = partition,
-        .records = {.data = builder.out.data, .size = (int32_t)builder.out.size}};
-    struct produce_request_topic_produce_data topic;
-    produce_request_topic_produce_data_init(&topic);
-    topic.name = COPY_TOPIC;
-    topic.partition_data.items = &data;
-    topic.partition_data.count = 1;
-    struct produce_request message;
-    produce_request_init(&message);
-    message.transactional_id = str_of(copier->id);
-    message.acks = -1;
-    message.timeout_ms = 10000;
-    message.topic_data.items = &topic;
-    message.topic_data.count = 1;
-    const struct produce_response *response =
-        call(copier, API_PRODUCE, copier->plan->newer ? PRODUCE_NEWER : PRODUCE_OLDER, &message);
-    batch_builder_close(&builder);
-    if (!response || response->responses.count != 1)
-        return -1;
-    return response->responses.items[0].partition_responses.items[0].error_code;
-}
-
-static int commit_position(struct copier *copier, int16_t epoch, int32_t position)
-{
-    struct txn_offset_commit_request_partition partition;
-    struct txn_offset_commit_request_topic topic;
-    struct txn_offset_commit_request message;
-    txn_offset_commit_request_init(&message);
-    txn_offset_commit_request_topic_init(&topic);
-    txn_offset_commit_request_partition_init(&partition);
-    partition.partition_index = copier->plan->index;
-    partition.committed_offset = position;
-    partition.committed_metadata = STR("");
-    topic.name = COPY_TOPIC;
-    topic.partitions.items = &partition;
-    topic.partitions.count = 1;
-    message.transactional_id = message.group_id = str_of(copier->id);
-    message.producer_id = copier->producer_id;
-    message.producer_epoch = epoch;
-    message.generation_id_or_member_epoch = -1;
-    message.member_id = STR("");
-    message.topics.items = &topic;
-    message.topics.count = 1;
-    const struct txn_offset_commit_response *response = call(
-        copier, API_TXN_OFFSET_COMMIT, copier->plan->newer ? COMMIT_NEWER : COMMIT_OLDER, &message);
-    if (!response || response->topics.count != 1)
-        return -1;
-    return response->topics.items[0].partitions.items[0].error_code;
-}
-
-static int add_group(struct copier *copier)
-{
-    struct add_offsets_to_txn_request message;
-    add_offsets_to_txn_request_init(&message);
-    message.transactional_id = message.group_id = str_of(copier->id);
-    message.producer_id = copier->producer_id;
-    message.producer_epoch = copier->epoch;
-    const struct add_offsets_to_txn_response *response =
-        call(copier, API_ADD_OFFSETS_TO_TXN, 3, &message);
-    return response ? response->error_code : -1;
-}
-
-/* The epoch that the next transaction has, in *ret_epoch, with 0. */
-static int end(struct copier *copier, int16_t epoch, bool commit, int64_t *ret_id,
-               int16_t *ret_epoch)
-{
-    struct end_txn_request message;
-    end_txn_request_init(&message);
-    message.transactional_id = str_of(copier->id);
-    message.producer_id = copier->producer_id;
-    message.producer_epoch = epoch;
-    message.committed = commit;
-    const struct end_txn_response *response =
-        call(copier, API_END_TXN, copier->plan->newer ? END_NEWER : END_OLDER, &message);
-    if (!response)
-        return -1;
-    if (response->error_code == 0 && copier->plan->newer) {
-        *ret_id = response->producer_id;
-        *ret_epoch = response->producer_epoch;
-    }
-    return response->error_code;
-}
-
-/* Each record once, then the position. False: the life of this producer is over. */
-static bool write_attempt(struct copier *copier, int32_t number)
+/* Each record once. */
+static bool write_records(struct copier *copier, int32_t number, int32_t share)
 {
     const struct attempt *attempt = &copier->copies->attempts[number];
     int error, tries = 0;
-    for (int32_t i = 0; i < attempt->count; i++) {
-        int32_t input = attempt->first + i, partition = (int32_t)dice(copier, COPY_PARTITIONS);
+    for (int32_t i = 0; i < attempt->count[share]; i++) {
+        int32_t input = copier->position[share] + i;
+        int32_t partition = (int32_t)dice(copier, COPY_PARTITIONS);
         do
             error = copier->plan->newer ? 0 : add_partition(copier, partition);
-        while (wait_for(copier, error, &tries));
+        while (life_wait_for(&copier->life, error, &tries));
         if (error != 0)
             return false;
         do
-            error = send_record(copier, copier->epoch, partition, input, number);
-        while (wait_for(copier, error, &tries));
+            error = send_record(copier, copier->epoch, partition, share, input, number);
+        while (life_wait_for(&copier->life, error, &tries));
         if (error != 0)
             return false;
         copier->sequence[partition]++;
     }
-    do
-        error = copier->plan->newer ? 0 : add_group(copier);
-    while (wait_for(copier, error, &tries));
-    if (error != 0)
-        return false;
-    do
-        error = commit_position(copier, copier->epoch, attempt->first + attempt->count);
-    while (wait_for(copier, error, &tries));
-    return error == 0;
+    return true;
 }
 
-/* 0 when the markers of the last transaction are written. */
-static int look_for_end(struct copier *copier)
+/* Of a generation that is over: it must not be taken. */
+static bool commit_of_before(struct copier *copier, const int32_t positions[COPY_SHARES])
 {
-    struct str id = str_of(copier->id);
-    struct describe_transactions_request message;
-    describe_transactions_request_init(&message);
-    message.transactional_ids = (struct str_array){&id, 1};
-    const struct describe_transactions_response *response =
-        call(copier, API_DESCRIBE_TRANSACTIONS, 0, &message);
-    if (!response || response->transaction_states.count != 1)
-        return -1;
-    const struct describe_transactions_response_transaction_state *found =
-        &response->transaction_states.items[0];
-    bool complete = str_equal(found->transaction_state, STR("CompleteCommit")) ||
-                    str_equal(found->transaction_state, STR("CompleteAbort"));
-    return found->error_code ? found->error_code : complete ? 0 : KAFKA_CONCURRENT_TRANSACTIONS;
+    int error = commit_positions(copier, copier->epoch, positions, copier->place.generation - 1);
+    if (error == 0)
+        history_fail("copier %d: positions of an old generation are taken", copier->plan->index);
+    return error > 0;
+}
+
+/* Records, then the positions. False: the life of this producer is over. */
+static bool write_attempt(struct copier *copier, int32_t number)
+{
+    const struct attempt *attempt = &copier->copies->attempts[number];
+    int32_t positions[COPY_SHARES];
+    int error, tries = 0;
+    for (int32_t share = 0; share < COPY_SHARES; share++) {
+        positions[share] =
+            attempt->count[share] > 0 ? copier->position[share] + attempt->count[share] : -1;
+        if (!write_records(copier, number, share))
+            return false;
+    }
+    do
+        error = copier->plan->newer ? 0 : add_group(copier);
+    while (life_wait_for(&copier->life, error, &tries));
+    if (error != 0)
+        return false;
+    if (copier->place.generation > 1 && dice(copier, 8) == 0 &&
+        !commit_of_before(copier, positions))
+        return false;
+    do
+        error = commit_positions(copier, copier->epoch, positions, copier->place.generation);
+    while (life_wait_for(&copier->life, error, &tries));
+    return error == 0;
 }
 
 /* What was sent before the end of the transaction and arrives after it must not open anything.
@@ -275,10 +195,11 @@ static bool be_late(struct copier *copier, int16_t old_epoch)
     if (dice(copier, 2) == 0) {
         int32_t number = copies->attempt_count++;
         must(number < COPY_ATTEMPTS_MAX);
-        copies->attempts[number] = (struct attempt){.copier = copier->plan->index};
-        error = send_record(copier, old_epoch, 0, copier->position, number);
+        copies->attempts[number] = (struct attempt){.fate = FATE_NEVER};
+        error = send_record(copier, old_epoch, 0, 0, copier->position[0], number);
     } else {
-        error = commit_position(copier, old_epoch, COPY_INPUTS_MAX);
+        const int32_t positions[COPY_SHARES] = {COPY_INPUTS_MAX, -1, -1};
+        error = commit_positions(copier, old_epoch, positions, copier->place.generation);
     }
     if (error == 0)
         history_fail("copier %d: what came after the end of its transaction was taken",
@@ -286,45 +207,65 @@ static bool be_late(struct copier *copier, int16_t old_epoch)
     return error > 0;
 }
 
-static struct attempt *attempt_begin(struct copier *copier)
+/* The number of an attempt at the next inputs of some of its shares. */
+static int32_t attempt_begin(struct copier *copier)
 {
     struct copies *copies = copier->copies;
     must(copies->attempt_count < COPY_ATTEMPTS_MAX);
     struct attempt *attempt = &copies->attempts[copies->attempt_count];
-    *attempt = (struct attempt){.copier = copier->plan->index,
-                                .first = copier->position,
-                                .count = 1 + (int32_t)dice(copier, 4)};
-    copies->last_attempt[copier->plan->index] = copies->attempt_count++;
-    must(attempt->first + attempt->count < COPY_INPUTS_MAX);
-    return attempt;
+    *attempt = (struct attempt){.fate = FATE_NEVER};
+    for (int32_t share = 0; share < COPY_SHARES; share++)
+        if (copier->place.owned >> share & 1) {
+            attempt->first[share] = copier->position[share];
+            attempt->count[share] = 1 + (int32_t)dice(copier, 4);
+            must(copier->position[share] + attempt->count[share] < COPY_INPUTS_MAX);
+            if (dice(copier, 2) == 0)
+                break;
+        }
+    return copies->attempt_count++;
 }
 
-static bool end_attempt(struct copier *copier, struct attempt *attempt)
+/* If others have gone on from where it began it cannot be committed any more: its transaction has
+ * timed out while this copier stood still. */
+static void ask_commit(struct copier *copier, int32_t number)
 {
     struct copies *copies = copier->copies;
+    struct attempt *attempt = &copies->attempts[number];
+    for (int32_t share = 0; share < COPY_SHARES; share++)
+        if (attempt->count[share] > 0 && copies->position[share] != attempt->first[share])
+            return;
+    attempt->fate = FATE_ASKED;
+    must(copies->open_count < COPY_OPEN_MAX);
+    copies->open[copies->open_count++] = number;
+    for (int32_t share = 0; share < COPY_SHARES; share++)
+        copies->changes[share] += attempt->count[share] > 0;
+}
+
+static bool end_attempt(struct copier *copier, int32_t number)
+{
+    struct copies *copies = copier->copies;
+    struct attempt *attempt = &copies->attempts[number];
     bool commit = dice(copier, 4) != 0;
     int64_t id = copier->producer_id, again_id = id;
     int16_t before = copier->epoch, epoch = before, again_epoch;
     int error, tries = 0;
     if (commit)
-        attempt->fate = FATE_ASKED;
+        ask_commit(copier, number);
     do
-        error = end(copier, before, commit, &id, &epoch);
-    while (wait_for(copier, error, &tries));
+        error = end_transaction(copier, before, commit, &id, &epoch);
+    while (life_wait_for(&copier->life, error, &tries));
     if (error != 0)
         return false;
     if (copier->plan->newer && dice(copier, 4) == 0) { /* the answer was lost, say */
         again_epoch = epoch;
-        error = end(copier, before, commit, &again_id, &again_epoch);
+        error = end_transaction(copier, before, commit, &again_id, &again_epoch);
         if (error == 0 && (again_id != id || again_epoch != epoch))
             history_fail("copier %d: a repeated end has another answer", copier->plan->index);
     }
     if (commit) {
-        attempt->fate = FATE_COMMITTED;
-        copies->commits++;
-        copier->position += attempt->count;
-        copies->position[attempt->copier] = copier->position;
-        copies->last_attempt[attempt->copier] = -1;
+        attempt_committed(copies, attempt);
+        for (int32_t share = 0; share < COPY_SHARES; share++)
+            copier->position[share] += attempt->count[share];
     }
     if (dice(copier, 4) == 0 && !be_late(copier, before))
         return false;
@@ -337,29 +278,45 @@ static bool end_attempt(struct copier *copier, struct attempt *attempt)
 
 static void copy(struct copier *copier)
 {
-    while (!copier->copies->stop) {
-        struct attempt *attempt = attempt_begin(copier);
-        int32_t number = (int32_t)(attempt - copier->copies->attempts);
-        if (!write_attempt(copier, number) || !end_attempt(copier, attempt))
+    while (!copier->copies->stop && copier->place.owned != 0) {
+        int32_t number = attempt_begin(copier);
+        if (!write_attempt(copier, number) || !end_attempt(copier, number))
             return;
-        rest(copier, (int64_t)dice(copier, 30));
+        if (copier->plan->grouped && dice(copier, 40) == 0)
+            (void)membership_leave(&copier->place);
+        life_rest(&copier->life, (int64_t)dice(copier, 30));
+        if (!keeps_place(copier) && !take_place(copier))
+            return;
     }
 }
 
 void copier_main(struct env *env, void *plan)
 {
-    struct copier *copier = life_begin(env, plan);
+    struct copier *copier = copier_begin(env, plan);
     int32_t index = copier->plan->index;
-    while (insist(copier, make_topic) != 0 || insist(copier, find_group) != 0 ||
+    uint64_t all = copier->plan->grouped ? (UINT64_C(1) << COPY_SHARES) - 1 : UINT64_C(1) << index;
+    while (insist(copier, make_topics) != 0 || insist(copier, find_group) != 0 ||
            insist(copier, find_transaction) != 0)
         ;
-    for (;;) {
-        while (insist(copier, init_producer) != 0 || insist(copier, fetch_position) != 0)
+    while (!copier->copies->stop) {
+        while (insist(copier, init_producer) != 0)
             ;
-        if (copier->copies->stop)
-            break;
-        copy(copier); /* until it fails: then with a new epoch */
+        if (take_place(copier))
+            copy(copier); /* until it fails: then with a new epoch */
+        else
+            life_rest(&copier->life, (int64_t)dice(copier, 100));
+        if (copier->place.owned == 0)
+            life_rest(&copier->life, 200); /* a member without a share waits for one */
     }
+    /* What it has left open ends; when that is so for all it is known how. */
+    while (insist(copier, init_producer) != 0)
+        ;
+    copier->copies->ended[index] = true;
+    for (int i = 0; i < COPIERS; i++)
+        while (!copier->copies->ended[i])
+            life_rest(&copier->life, 20);
+    while (!read_positions(copier, all))
+        ;
     copier->copies->idle[index] = true;
-    life_end(copier);
+    copier_end(copier);
 }

@@ -1,5 +1,7 @@
 /* Transactional copiers and a reader of committed records beside a broker that is killed, stopped
- * and cut off; copiers are killed at every step, too, and their next lives fence what they left.
+ * and cut off; copiers are killed at every step, too, and their next lives fence what they left. In
+ * half of the worlds a group gives the copiers their shares of the input, so that they go over from
+ * one to the other, and positions are committed under the group's generations.
  *
  * Every input is counted once, nothing of a transaction whose commit nobody asked for is ever seen,
  * positions never go back, what arrives after the end of its transaction is refused, and when all
@@ -22,6 +24,7 @@ struct world {
     struct sim *sim;
     struct broker_node broker;
     struct copies *copies;
+    struct group_history *history;
     struct sim_node *copiers[COPIERS], *reader;
     struct copier_plan plans[COPIERS], reading;
 };
@@ -30,7 +33,11 @@ static void trouble(struct world *world)
 {
     struct sim *sim = world->sim;
     struct sim_node *copier = world->copiers[sim_dice(sim, COPIERS)];
-    switch (sim_dice(sim, 8)) {
+    struct copier_plan *plan = NULL;
+    for (int i = 0; i < COPIERS; i++)
+        if (world->copiers[i] == copier)
+            plan = &world->plans[i];
+    switch (sim_dice(sim, 10)) {
     case 0:
     case 1:
         sim_crash_after(world->broker.node, 1 + (int64_t)sim_dice(sim, 4000), SIM_KILL);
@@ -53,6 +60,11 @@ static void trouble(struct world *world)
     case 7:
         sim_pause(copier, (int64_t)sim_dice(sim, 60) * SECOND); /* longer than its transaction */
         break;
+    case 8:
+    case 9: /* at one of the steps of its next transactions */
+        plan->calls_left = 1 + (int32_t)sim_dice(sim, 30);
+        plan->die_after_answer = sim_dice(sim, 2) == 0;
+        break;
     }
 }
 
@@ -63,6 +75,7 @@ static void heal(struct world *world)
     sim_crash_after(broker->node, 0, SIM_KILL);
     for (int i = 0; i < COPIERS; i++) {
         sim_crash_after(world->copiers[i], 0, SIM_KILL);
+        world->plans[i].calls_left = 0;
         sim_block(broker->node, world->copiers[i], false);
         if (sim_is_up(world->copiers[i]))
             continue;
@@ -112,12 +125,21 @@ static void audit(struct world *world)
     if (!sim_run_until(world->sim, has_read_all, world, LIMIT_NS))
         history_fail("a last stable offset is stuck: %d %d, stopped %d %d", copies->settled[0],
                      copies->settled[1], copies->idle[0], copies->idle[1]);
-    for (int i = 0; i < COPIERS; i++)
+    char why[512];
+    for (int i = 0; i < COPY_SHARES; i++)
         for (int32_t input = 0; input < COPY_INPUTS_MAX; input++)
             if (copies->seen[i][input] != (input < copies->position[i]))
-                history_fail("copier %d: input %d is seen %d times, committed up to %d", i, input,
+                history_fail("share %d: input %d is seen %d times, committed up to %d", i, input,
                              copies->seen[i][input], copies->position[i]);
+    if (!group_check(world->history, why, sizeof why))
+        history_fail("%s", why);
     sim_note(world->sim, "commits=%d seen=%d", copies->commits, copies->seen_count);
+}
+
+static int64_t now_ns(void *context)
+{
+    const struct world *world = context;
+    return sim_now_ns(world->sim);
 }
 
 static void world_begin(struct world *world, struct sim *sim)
@@ -125,11 +147,13 @@ static void world_begin(struct world *world, struct sim *sim)
     static const char *const overrides[] = {
         "offsets.topic.num.partitions=2",         "offsets.topic.replication.factor=1",
         "transaction.state.log.num.partitions=2", "transaction.state.log.replication.factor=1",
-        "transaction.state.log.min.isr=1",
+        "transaction.state.log.min.isr=1",        "group.initial.rebalance.delay.ms=300",
     };
+    bool grouped = sim_dice(sim, 2) == 0;
     world->sim = sim;
     world->copies = calloc(1, sizeof *world->copies);
     must(world->copies);
+    world->history = group_history_create(now_ns, world);
     world->broker = (struct broker_node){
         .sim = sim, .overrides = overrides, .override_count = sizeof overrides / sizeof *overrides};
     world->broker.node = sim_node_add(sim, "broker");
@@ -137,9 +161,11 @@ static void world_begin(struct world *world, struct sim *sim)
     for (int i = 0; i < COPIERS; i++) {
         char name[16];
         snprintf(name, sizeof name, "copier-%d", i);
-        world->copies->last_attempt[i] = -1;
         world->copiers[i] = sim_node_add(sim, name);
         world->plans[i] = (struct copier_plan){.sim = sim,
+                                               .node = world->copiers[i],
+                                               .history = world->history,
+                                               .grouped = grouped,
                                                .copies = world->copies,
                                                .bootstrap = "broker:9092",
                                                .index = i,
@@ -165,6 +191,7 @@ static void run(struct sim *sim, void *context)
     }
     audit(&world);
     broker_node_stop_and_start(&world.broker);
+    group_history_destroy(world.history);
     free(world.copies);
 }
 

@@ -15,16 +15,16 @@ static void read_value(struct copier *reader, const struct record *record)
 {
     struct copies *copies = reader->copies;
     char text[64] = {0};
-    int copier, input, number;
+    int share, input, number;
     must(record->value.size < (int32_t)sizeof text);
     memcpy(text, record->value.data, (size_t)record->value.size);
-    must(sscanf(text, "%d %d %d", &copier, &input, &number) == 3);
-    must(copier >= 0 && copier < COPIERS && number < copies->attempt_count);
+    must(sscanf(text, "%d %d %d", &share, &input, &number) == 3);
+    must(share >= 0 && share < COPY_SHARES && number < copies->attempt_count);
     if (copies->attempts[number].fate == FATE_NEVER)
-        history_fail("copier %d: input %d of attempt %d is seen, and was not committed", copier,
+        history_fail("share %d: input %d of attempt %d is seen, and was not committed", share,
                      input, number);
-    if (copies->seen[copier][input]++ > 0)
-        history_fail("copier %d: input %d is seen twice", copier, input);
+    if (copies->seen[share][input]++ > 0)
+        history_fail("share %d: input %d is seen twice", share, input);
     copies->seen_count++;
 }
 
@@ -136,18 +136,18 @@ static void read_partition(struct copier *reader, int32_t partition)
                                                    : NULL;
     if (data && data->error_code == 0)
         read_answer(reader, partition, data);
-    else if (data && !passes(data->error_code))
+    else if (data && !life_passes(data->error_code))
         history_fail("partition %d: a fetch failed: %d", partition, data->error_code);
     else
-        rest(reader, 20);
+        life_rest(&reader->life, 20);
 }
 
 void copy_reader_main(struct env *env, void *plan)
 {
-    struct copier *reader = life_begin(env, plan);
+    struct copier *reader = copier_begin(env, plan);
     struct copies *copies = reader->copies;
     bool settled = false;
-    while (insist(reader, make_topic) != 0)
+    while (insist(reader, make_topics) != 0)
         ;
     while (!settled) {
         settled = true;
@@ -158,5 +158,5 @@ void copy_reader_main(struct env *env, void *plan)
             settled &= copies->settled[i];
         }
     }
-    life_end(reader);
+    copier_end(reader);
 }

@@ -1,0 +1,306 @@
+"""Members of groups beside a real broker write down what they do and hear, and the checker of the simulation judges it
+(test/sim/group_history.h): Apache Kafka first, which shows that the rules are right, then Jackdaw.
+
+One group has members of our own (test/sim/group_peer.c), which also do what they must not, and are killed, stopped and
+started again; another has consumers of librdkafka. Meanwhile the broker is killed and started again.
+
+    test/interop/group_histories.py [--target kafka|jackdaw] [--seed N] [--keep]
+"""
+import argparse
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition  # noqa: E402
+from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
+from lib.paths import ROOT  # noqa: E402
+from lib.target import Target  # noqa: E402
+
+PEER = ROOT / "build-asan/test/sim/group-peer"
+TOPIC, PARTITIONS, RECORDS = "in", 6, 30000
+SETTINGS = {"group.initial.rebalance.delay.ms": "200", "group.min.session.timeout.ms": "1000", "offsets.topic.num.partitions": "2",
+            "num.network.threads": "2"}
+SESSION_MS, REBALANCE_MS = 3000, 4000
+CONSUMERS = 3
+WAIT_S = 40
+
+
+class Writer:
+    """Events in the form of group_history.h. A line when the call begins, another when it ends."""
+
+    def __init__(self, path, name):
+        self._out, self._name, self._count, self._lock = open(path, "w", buffering=1), name, 0, threading.Lock()
+
+    def begin(self, op, **fields):
+        with self._lock:
+            self._count += 1
+            line = f"op={op} at={self._name}.{self._count} begin={time.monotonic_ns()}"
+            line += "".join(f" {key}={value}" for key, value in fields.items())
+            self._out.write(line + "\n")
+            return line
+
+    def end(self, line, error=0, **fields):
+        with self._lock:
+            more = "".join(f" {key}={value}" for key, value in fields.items())
+            self._out.write(f"{line} end={time.monotonic_ns()} error={error}{more}\n")
+
+
+class Peer:
+    """A process that is a member, under a new name each time."""
+
+    def __init__(self, run, index, instance, join_version):
+        self.run, self.index, self.instance, self.join_version = run, index, instance, join_version
+        self.lives, self.process, self.stopped = 0, None, False
+
+    def start(self):
+        self.lives += 1
+        name = f"p{self.index}.{self.lives}"
+        with open(self.run.folder / f"{name}.history", "w") as out:
+            self.process = subprocess.Popen([PEER, "member", name, self.run.target.address, "peers", self.instance, str(SESSION_MS),
+                                             str(REBALANCE_MS), str(self.join_version)], stdin=subprocess.PIPE, stdout=out,
+                                            stderr=open(self.run.folder / f"{name}.err", "w"), text=True)
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def say(self, word):
+        try:
+            self.process.stdin.write(word + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass  # it has ended: another has its instance id
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self, stop):
+        if self.alive():
+            self.process.send_signal(signal.SIGSTOP if stop else signal.SIGCONT)
+
+
+class Reader(threading.Thread):
+    """A consumer of librdkafka that commits what it reads, and says what it owns, from when to when."""
+
+    def __init__(self, run, index, strategy):
+        super().__init__(daemon=True)
+        self.run_, self.index, self.ending = run, index, threading.Event()
+        self.writer = Writer(run.folder / f"r{index}.history", f"r{index}")
+        self.owned, self.tags, self.commits, self.next = {}, 0, 0, {}
+        self.consumer = Consumer({"bootstrap.servers": run.target.address, "group.id": "readers", "enable.auto.commit": False,
+                                  "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
+                                  "partition.assignment.strategy": strategy, "log_level": 0, "fetch.wait.max.ms": 100,
+                                  "max.poll.interval.ms": 30000})
+
+    def own(self, consumer, partitions):
+        for one in partitions:
+            line = self.writer.begin("own", group="readers", member=f"r{self.index}", owned=f"{1 << one.partition:x}")
+            self.owned[one.partition] = line
+
+    def disown(self, consumer, partitions):
+        for one in partitions:
+            line = self.owned.pop(one.partition, None)
+            self.next.pop(one.partition, None)
+            if line:
+                self.writer.end(line)
+
+    def commit(self, partition, offset):
+        self.tags += 1
+        tag = f"r{self.index}-{self.tags}"
+        line = self.writer.begin("commit", group="readers", member=f"r{self.index}", partition=partition, offset=offset, tag=tag)
+        try:
+            answers = self.consumer.commit(offsets=[TopicPartition(TOPIC, partition, offset, metadata=tag)], asynchronous=False)
+            error = answers[0].error.code() if answers[0].error else 0
+        except KafkaException as reason:
+            error = reason.args[0].code()
+        if error >= 0:  # the broker said it
+            self.writer.end(line, error)
+            self.commits += error == 0
+
+    def look(self, partition):
+        line = self.writer.begin("fetch", group="readers", partition=partition)
+        try:
+            found = self.consumer.committed([TopicPartition(TOPIC, partition)], timeout=5)[0]
+        except KafkaException:
+            return
+        if found.error is None:
+            tag = {"tag": found.metadata} if found.offset >= 0 and found.metadata else {}
+            self.writer.end(line, 0, offset=max(found.offset, -1), **tag)
+
+    def run(self):
+        dice = random.Random(self.index)
+        self.consumer.subscribe([TOPIC], on_assign=self.own, on_revoke=self.disown, on_lost=self.disown)
+        while not self.ending.is_set():
+            for message in self.consumer.consume(5, 0.1):
+                if message.error() is None:
+                    self.next[message.partition()] = message.offset() + 1
+            if self.next and dice.random() < 0.5:
+                partition = dice.choice(list(self.next))
+                self.commit(partition, self.next[partition])
+            if dice.random() < 0.1:
+                self.look(dice.randrange(PARTITIONS))
+        self.consumer.close()
+
+
+class Run:
+    def __init__(self, kind, folder, seed):
+        self.kind, self.folder, self.dice = kind, pathlib.Path(folder) / kind, random.Random(seed)
+        self.target = Target(kind, self.folder, SETTINGS)
+        self.target.start()
+        self.world = Writer(self.folder / "world.history", "w")
+        self.peers = [Peer(self, 0, "-", 9), Peer(self, 1, "-", 3), Peer(self, 2, "i0", 9), Peer(self, 3, "i0", 6),
+                      Peer(self, 4, "-", 4)]
+        self.readers = [Reader(self, index, "cooperative-sticky" if seed % 2 else "range") for index in range(CONSUMERS)]
+
+    def prepare(self):
+        client = AdminClient({"bootstrap.servers": self.target.address, "log_level": 0})
+        client.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(WAIT_S)
+        producer = Producer({"bootstrap.servers": self.target.address, "log_level": 0, "queue.buffering.max.messages": 1000000})
+        for number in range(RECORDS):
+            producer.produce(TOPIC, b"%d" % number, partition=number % PARTITIONS)
+        if producer.flush(WAIT_S):
+            raise TimeoutError("the input is not written")
+
+    def until(self, what, seconds, condition):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(what)
+            time.sleep(0.05)
+
+    def member_counts(self):
+        """What the coordinator says: the members of each stable group."""
+        client = AdminClient({"bootstrap.servers": self.target.address, "log_level": 0})
+        counts = {}
+        for name, future in client.describe_consumer_groups(["peers", "readers"], request_timeout=5).items():
+            try:
+                found = future.result(10)
+            except KafkaException:
+                continue
+            if found.state.name == "STABLE":
+                counts[name] = len(found.members)
+        return counts
+
+    def trouble(self):
+        victims = self.dice.sample(self.peers, 2)
+        if victims[0].alive():
+            victims[0].kill()
+        victims[1].pause(True)
+        time.sleep(self.dice.uniform(0.2, SESSION_MS / 1000 * 1.5))
+        victims[1].pause(False)
+
+    def restart(self):
+        reload = self.world.begin("reload")
+        self.target.kill()
+        time.sleep(self.dice.uniform(0, 1))
+        self.target.start()
+        self.world.end(reload)
+
+    def revive(self):
+        """One of those with the same instance id is enough, or they throw each other out for ever."""
+        for peer in self.peers:
+            rival = any(other is not peer and other.instance == peer.instance != "-" and other.alive() for other in self.peers)
+            if not peer.alive() and not rival:
+                peer.start()
+
+    def live(self):
+        for one in self.peers + self.readers:
+            one.start()
+        time.sleep(2)
+        for number in range(3 if self.kind == "jackdaw" else 2):
+            self.trouble()
+            if number == 1 or self.kind == "jackdaw":
+                self.restart()
+            self.revive()
+            time.sleep(self.dice.uniform(1, 3))
+
+    def settle(self):
+        """All is well: both groups become stable, with those who are alive and nobody else."""
+        for peer in self.peers:
+            if peer.alive():
+                peer.say("calm")
+
+        def settled():
+            living = sum(peer.alive() for peer in self.peers)
+            return self.member_counts() == {"peers": living, "readers": CONSUMERS}
+
+        self.until("the groups are not stable", 2 * WAIT_S, settled)
+        before = [reader.commits for reader in self.readers]
+        self.until("nobody commits", WAIT_S, lambda: sum(reader.commits for reader in self.readers) > sum(before) + 5)
+
+    def end(self):
+        for reader in self.readers:
+            reader.ending.set()
+        for reader in self.readers:
+            reader.join(WAIT_S)
+        for peer in self.peers:
+            if peer.alive():
+                peer.say("stop")
+                peer.process.wait(WAIT_S)
+
+    def close(self):
+        for peer in self.peers:
+            if peer.alive():
+                peer.kill()
+        if self.target.alive():
+            self.target.stop()
+
+    def judge(self):
+        files = sorted(self.folder.glob("*.history"))
+        lines = [line for path in files for line in path.read_text().splitlines() if " end=" in line]
+        done = sum(" error=0" in line and line.startswith("op=commit") for line in lines)
+        refused = sum(bool(re.search(r"error=(22|25|27|82)\b", line)) and line.startswith("op=commit") for line in lines)
+        generations = len(set(re.findall(r"op=sync .* generation=(\d+)", "\n".join(lines))))
+        said = subprocess.run([PEER, "check", *files], capture_output=True, text=True)
+        what = f"{len(lines)} calls, {done} commits, {refused} refused, {generations} generations"
+        if said.returncode:
+            return f"{said.stdout.strip() or said.stderr[-500:]}; {what}"
+        print(f"{self.kind}: {what}")
+        return "" if done > 100 and refused > 0 and generations > 3 else f"too little happened: {what}"
+
+
+def judged(kind, folder, seed):
+    run = Run(kind, folder, seed)
+    try:
+        run.prepare()
+        run.live()
+        run.settle()
+        run.end()
+    except TimeoutError as reason:
+        return str(reason)
+    finally:
+        run.close()
+    return run.judge()
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--target", choices=["kafka", "jackdaw"])
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    os.environ.setdefault("KAFKA_HEAP_OPTS", "-Xmx512M -Xms256M")
+    folder, failed = tempfile.mkdtemp(prefix="group-histories-"), 0
+    for kind in [options.target] if options.target else ["kafka", "jackdaw"]:
+        why = judged(kind, folder, options.seed)
+        name = f"groups_of_{kind}_keep_the_rules"
+        print(f"FAIL {name} ({why}; seed {options.seed})" if why else f"ok {name}", flush=True)
+        failed += bool(why)
+    if options.keep or failed:
+        print(f"kept: {folder}")
+    else:
+        subprocess.run(["rm", "-rf", folder], check=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+#include "group_history.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/must.h"
+
+#define FIELDS_MAX 24
+
+static const char *const op_names[] = {
+    [GROUP_JOIN] = "join",     [GROUP_SYNC] = "sync",     [GROUP_BEAT] = "beat",
+    [GROUP_LEAVE] = "leave",   [GROUP_COMMIT] = "commit", [GROUP_FETCH] = "fetch",
+    [GROUP_RELOAD] = "reload",
+};
+
+struct group_history *group_history_create(int64_t (*now_ns)(void *context), void *context)
+{
+    struct group_history *history = calloc(1, sizeof *history);
+    must(history);
+    history->now_ns = now_ns;
+    history->context = context;
+    history->self = "x";
+    return history;
+}
+
+void group_history_destroy(struct group_history *history)
+{
+    free(history);
+}
+
+int32_t group_history_number(struct group_history *history, struct str name)
+{
+    uint32_t hash = 2166136261u;
+    if (!name.data)
+        return -1;
+    must(name.size < GROUP_NAME_MAX);
+    for (int32_t i = 0; i < name.size; i++)
+        hash = (hash ^ (uint8_t)name.data[i]) * 16777619u;
+    for (uint32_t at = hash % (GROUP_NAMES_MAX * 2);; at = (at + 1) % (GROUP_NAMES_MAX * 2)) {
+        int32_t *bucket = &history->buckets[at];
+        if (*bucket == 0) {
+            must(history->name_count < GROUP_NAMES_MAX);
+            memcpy(history->names[history->name_count], name.data, (size_t)name.size);
+            *bucket = ++history->name_count;
+            return *bucket - 1;
+        }
+        if (str_equal(str_of(history->names[*bucket - 1]), name))
+            return *bucket - 1;
+    }
+}
+
+const char *group_history_name(const struct group_history *history, int32_t number)
+{
+    return number < 0 ? "-" : history->names[number];
+}
+
+static void write_event(const struct group_history *history, const struct group_event *event)
+{
+    FILE *out = history->out;
+    fprintf(out, "op=%s at=%s.%d begin=%lld", op_names[event->op], history->self,
+            (int)(event - history->events), (long long)event->begin_ns);
+    if (event->end_ns != GROUP_OPEN)
+        fprintf(out, " end=%lld error=%d", (long long)event->end_ns, event->error);
+    if (event->group >= 0)
+        fprintf(out, " group=%s", group_history_name(history, event->group));
+    if (event->member >= 0)
+        fprintf(out, " member=%s", group_history_name(history, event->member));
+    if (event->instance >= 0)
+        fprintf(out, " instance=%s", group_history_name(history, event->instance));
+    fprintf(out, " generation=%d", event->generation);
+    if (event->op == GROUP_JOIN)
+        fprintf(out, " leads=%d session=%d rebalance=%d", event->leads, event->session_ms,
+                event->rebalance_ms);
+    if (event->op == GROUP_COMMIT || event->op == GROUP_FETCH)
+        fprintf(out, " partition=%d offset=%lld", event->partition, (long long)event->offset);
+    if (event->tag >= 0)
+        fprintf(out, " tag=%s", group_history_name(history, event->tag));
+    if (event->op == GROUP_SYNC)
+        fprintf(out, " owned=%llx", (unsigned long long)event->owned);
+    for (int32_t i = 0; i < event->plan_count; i++)
+        fprintf(out, " gives=%s:%llx", group_history_name(history, event->plan[i].member),
+                (unsigned long long)event->plan[i].partitions);
+    fputc('\n', out);
+    fflush(out); /* the writer may be killed at any time */
+}
+
+struct group_event *group_history_begin(struct group_history *history,
+                                        const struct group_event *event)
+{
+    must(history->event_count < GROUP_EVENTS_MAX);
+    struct group_event *place = &history->events[history->event_count++];
+    *place = *event;
+    place->begin_ns = history->now_ns(history->context);
+    place->end_ns = GROUP_OPEN;
+    place->error = GROUP_NO_ANSWER;
+    if (history->out)
+        write_event(history, place);
+    return place;
+}
+
+void group_history_end(struct group_history *history, struct group_event *event, int32_t error)
+{
+    event->error = error;
+    if (error == GROUP_NO_ANSWER)
+        return;
+    event->end_ns = history->now_ns(history->context);
+    if (history->out)
+        write_event(history, event);
+}
+
+/* ---- from a file ---- */
+
+static bool read_op(const char *text, enum group_op *ret_op)
+{
+    for (int op = 0; op <= GROUP_RELOAD; op++)
+        if (strcmp(text, op_names[op]) == 0) {
+            *ret_op = (enum group_op)op;
+            return true;
+        }
+    return false;
+}
+
+static bool read_share(struct group_history *history, struct group_event *event, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || event->plan_count == GROUP_MEMBERS_MAX || colon - text >= GROUP_NAME_MAX)
+        return false;
+    event->plan[event->plan_count++] = (struct group_share){
+        group_history_number(history, (struct str){text, (int32_t)(colon - text)}),
+        strtoull(colon + 1, NULL, 16)};
+    return true;
+}
+
+static bool read_name(struct group_history *history, const char *value, int32_t *ret)
+{
+    if (strlen(value) >= GROUP_NAME_MAX)
+        return false;
+    *ret = group_history_number(history, str_of(value));
+    return true;
+}
+
+static bool read_field(struct group_history *history, struct group_event *event, const char *key,
+                       const char *value)
+{
+    static const struct {
+        const char *key;
+        size_t offset;
+    } numbers[] = {
+        {"error", offsetof(struct group_event, error)},
+        {"generation", offsetof(struct group_event, generation)},
+        {"session", offsetof(struct group_event, session_ms)},
+        {"rebalance", offsetof(struct group_event, rebalance_ms)},
+        {"partition", offsetof(struct group_event, partition)},
+    };
+    static const struct {
+        const char *key;
+        size_t offset;
+    } names[] = {
+        {"at", offsetof(struct group_event, at)},
+        {"group", offsetof(struct group_event, group)},
+        {"member", offsetof(struct group_event, member)},
+        {"instance", offsetof(struct group_event, instance)},
+        {"tag", offsetof(struct group_event, tag)},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (strcmp(key, numbers[i].key) == 0) {
+            *(int32_t *)((char *)event + numbers[i].offset) = (int32_t)strtol(value, NULL, 10);
+            return true;
+        }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(key, names[i].key) == 0)
+            return read_name(history, value, (int32_t *)((char *)event + names[i].offset));
+    if (strcmp(key, "op") == 0)
+        return read_op(value, &event->op);
+    if (strcmp(key, "gives") == 0)
+        return read_share(history, event, value);
+    if (strcmp(key, "begin") == 0)
+        event->begin_ns = strtoll(value, NULL, 10);
+    else if (strcmp(key, "end") == 0)
+        event->end_ns = strtoll(value, NULL, 10);
+    else if (strcmp(key, "offset") == 0)
+        event->offset = strtoll(value, NULL, 10);
+    else if (strcmp(key, "owned") == 0)
+        event->owned = strtoull(value, NULL, 16);
+    else if (strcmp(key, "leads") == 0)
+        event->leads = *value == '1';
+    else
+        return false;
+    return true;
+}
+
+static bool read_line(struct group_history *history, char *line, struct group_event *event)
+{
+    char *rest = NULL;
+    *event = (struct group_event){.end_ns = GROUP_OPEN,
+                                  .error = GROUP_NO_ANSWER,
+                                  .at = -1,
+                                  .group = -1,
+                                  .member = -1,
+                                  .instance = -1,
+                                  .generation = -1,
+                                  .tag = -1};
+    for (char *word = strtok_r(line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+        char *value = strchr(word, '=');
+        if (!value)
+            return false;
+        *value++ = '\0';
+        if (!read_field(history, event, word, value))
+            return false;
+    }
+    bool of_partition = event->op == GROUP_COMMIT || event->op == GROUP_FETCH;
+    return !of_partition || (event->partition >= 0 && event->partition < GROUP_PARTITIONS_MAX);
+}
+
+bool group_history_read(struct group_history *history, FILE *in, char *ret_why, size_t why_size)
+{
+    char line[4096];
+    static const int32_t none = 0;
+    int32_t *places = calloc(GROUP_NAMES_MAX, sizeof *places); /* by `at`; 0: none */
+    must(places);
+    for (int number = 1; fgets(line, sizeof line, in); number++) {
+        struct group_event event;
+        if (*line == '#' || *line == '\n')
+            continue;
+        if (!read_line(history, line, &event) || history->event_count == GROUP_EVENTS_MAX) {
+            snprintf(ret_why, why_size, "line %d cannot be read", number);
+            free(places);
+            return false;
+        }
+        int32_t place = event.at >= 0 ? places[event.at] : none;
+        if (place == 0)
+            place = ++history->event_count;
+        history->events[place - 1] = event;
+        if (event.at >= 0)
+            places[event.at] = place;
+    }
+    free(places);
+    return true;
+}
