@@ -122,7 +122,7 @@ struct broker_settings {
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_max_size;
     bool group_consumer_protocol; /* consumer is one of group.coordinator.rebalance.protocols */
-    int64_t group_memory_bytes; /* jackdaw.group.memory.bytes */
+    int64_t group_memory_bytes;   /* jackdaw.group.memory.bytes */
     int32_t group_consumer_max_size;
     int32_t group_consumer_session_timeout_ms;
     int32_t group_consumer_min_session_timeout_ms;

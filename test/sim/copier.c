@@ -125,6 +125,16 @@ static bool keeps_place(struct copier *copier)
 
 /* ---- a transaction ---- */
 
+/* Until it is answered, as idempotent producers do: what was taken already is not taken again. */
+static int send_until_answered(struct copier *copier, int32_t partition, int32_t share,
+                               int32_t input, int32_t number)
+{
+    int error = GROUP_NO_ANSWER;
+    for (int tries = 0; error == GROUP_NO_ANSWER && tries < COPY_SENDS_MAX; tries++)
+        error = send_record(copier, copier->epoch, partition, share, input, number);
+    return error;
+}
+
 /* Each record once. */
 static bool write_records(struct copier *copier, int32_t number, int32_t share)
 {
@@ -139,7 +149,7 @@ static bool write_records(struct copier *copier, int32_t number, int32_t share)
         if (error != 0)
             return false;
         do
-            error = send_record(copier, copier->epoch, partition, share, input, number);
+            error = send_until_answered(copier, partition, share, input, number);
         while (life_wait_for(&copier->life, error, &tries));
         if (error != 0)
             return false;

@@ -85,16 +85,27 @@ static bool same_place(const struct check *check, int32_t a, int32_t b)
 
 /* ---- 1: assignments ---- */
 
+/* Whether the id was made for this instance. Nobody else may know: its owner may never have got the
+ * answer with the id, and old leaders are not told of instances. */
+static bool is_of_instance(const struct check *check, int32_t member, int32_t instance)
+{
+    const char *prefix = name_of(check, instance), *id = name_of(check, member);
+    size_t size = strlen(prefix);
+    return instance >= 0 && strncmp(id, prefix, size) == 0 && id[size] == '-';
+}
+
 static bool agrees(const struct check *check, const struct group_event *plan,
                    const struct group_event *sync)
 {
-    uint64_t share = 0;
-    for (int32_t i = 0; i < plan->plan_count; i++)
-        if (plan->plan[i].member == sync->member)
-            return plan->plan[i].partitions == sync->owned;
-        else if (same_place(check, plan->plan[i].member, sync->member))
-            share = plan->plan[i].partitions;
-    return share == sync->owned;
+    uint64_t partitions = 0;
+    for (int32_t i = 0; i < plan->plan_count; i++) {
+        const struct group_share *share = &plan->plan[i];
+        if (share->member == sync->member)
+            return share->partitions == sync->owned;
+        if (is_of_instance(check, share->member, check->persons[sync->member].instance))
+            partitions = share->partitions; /* of who was there before */
+    }
+    return partitions == sync->owned;
 }
 
 static bool is_sync_of(const struct group_event *event, int32_t generation)

@@ -54,9 +54,9 @@ const char *group_history_name(const struct group_history *history, int32_t numb
     return number < 0 ? "-" : history->names[number];
 }
 
-static void write_event(const struct group_history *history, const struct group_event *event)
+static void write_event(const struct group_history *history, const struct group_event *event,
+                        FILE *out)
 {
-    FILE *out = history->out;
     fprintf(out, "op=%s at=%s.%d begin=%lld", op_names[event->op], history->self,
             (int)(event - history->events), (long long)event->begin_ns);
     if (event->end_ns != GROUP_OPEN)
@@ -94,7 +94,7 @@ struct group_event *group_history_begin(struct group_history *history,
     place->end_ns = GROUP_OPEN;
     place->error = GROUP_NO_ANSWER;
     if (history->out)
-        write_event(history, place);
+        write_event(history, place, history->out);
     return place;
 }
 
@@ -105,7 +105,13 @@ void group_history_end(struct group_history *history, struct group_event *event,
         return;
     event->end_ns = history->now_ns(history->context);
     if (history->out)
-        write_event(history, event);
+        write_event(history, event, history->out);
+}
+
+void group_history_write(const struct group_history *history, FILE *out)
+{
+    for (int32_t i = 0; i < history->event_count; i++)
+        write_event(history, &history->events[i], out);
 }
 
 /* ---- from a file ---- */
@@ -120,22 +126,23 @@ static bool read_op(const char *text, enum group_op *ret_op)
     return false;
 }
 
-static bool read_share(struct group_history *history, struct group_event *event, const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || event->plan_count == GROUP_MEMBERS_MAX || colon - text >= GROUP_NAME_MAX)
-        return false;
-    event->plan[event->plan_count++] = (struct group_share){
-        group_history_number(history, (struct str){text, (int32_t)(colon - text)}),
-        strtoull(colon + 1, NULL, 16)};
-    return true;
-}
-
 static bool read_name(struct group_history *history, const char *value, int32_t *ret)
 {
     if (strlen(value) >= GROUP_NAME_MAX)
         return false;
     *ret = group_history_number(history, str_of(value));
+    return true;
+}
+
+/* "member:partitions" */
+static bool read_share(struct group_history *history, struct group_event *event, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    if (!colon || event->plan_count == GROUP_MEMBERS_MAX || colon - text >= GROUP_NAME_MAX)
+        return false;
+    event->plan[event->plan_count++] = (struct group_share){
+        group_history_number(history, (struct str){text, (int32_t)(colon - text)}),
+        strtoull(colon + 1, NULL, 16)};
     return true;
 }
 

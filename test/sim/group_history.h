@@ -82,6 +82,9 @@ struct group_event *group_history_begin(struct group_history *history,
                                         const struct group_event *event);
 void group_history_end(struct group_history *history, struct group_event *event, int32_t error);
 
+/* All of it, in the form that it is read in. */
+void group_history_write(const struct group_history *history, FILE *out);
+
 /* A line per event, as "op=commit at=a.7 begin=12 end=17 error=0 group=g member=m generation=3
  * partition=1 offset=5 tag=a.7"; the last line with the same `at` counts. False: it cannot be read,
  * and why. */

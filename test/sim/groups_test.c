@@ -377,8 +377,11 @@ static void end(struct world *world)
         world->plans[i].stop = true;
     if (!sim_run_until(world->sim, has_ended, world, LIMIT_NS))
         history_fail("members do not end");
-    if (!group_check(world->history, why, sizeof why))
+    if (!group_check(world->history, why, sizeof why)) {
+        if (sim_options(world->sim)->log) /* one seed is looked at */
+            group_history_write(world->history, sim_options(world->sim)->log);
         history_fail("%s", why);
+    }
     sim_note(world->sim, "events=%d commits=%d", world->history->event_count, all_commits(world));
     broker_node_stop_and_start(&world->broker);
 }

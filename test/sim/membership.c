@@ -78,8 +78,6 @@ static void take_join(struct membership *self, const struct join_group_response 
     for (int32_t i = 0; i < self->peer_count; i++) {
         const struct join_group_response_member *member = &response->members.items[i];
         copy_text(self->peers[i].id, sizeof self->peers[i].id, member->member_id);
-        copy_text(self->peers[i].instance, sizeof self->peers[i].instance,
-                  member->group_instance_id.data ? member->group_instance_id : STR(""));
     }
 }
 

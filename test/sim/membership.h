@@ -7,7 +7,7 @@
 #include "life.h"
 
 struct membership_peer {
-    char id[GROUP_NAME_MAX], instance[32];
+    char id[GROUP_NAME_MAX];
 };
 
 /* In its owner; the first block is set by it. */
