@@ -279,14 +279,17 @@ static void live_in_peace(struct world *world)
     struct producer producer = producer_of(world, "t0");
     group_peer_open(&member, world->fixture, "g0");
     int16_t error;
-    do {
+    do { /* the leader may be one of the vanished, whose session has to end first */
         error = member_join(&member);
         must_be_known(error);
-        if (error != 0)
+        if (error != 0) {
             member.id[0] = '\0';
+            continue;
+        }
+        member_sync_ask(&member);
+        error = member_sync_answer(&member);
+        must_be_known(error);
     } while (error != 0);
-    member_sync_ask(&member);
-    assert_int_equal(member_sync_answer(&member), 0);
     assert_int_equal(member_commit(&member, 0, 7, ""), 0);
     assert_int_equal(member_leave(&member), 0);
     group_peer_close(&member);
