@@ -175,8 +175,8 @@ static void ask_all(struct log *log)
          offset <= log_end_offset(log) && offset < log_start_offset(log) + 80; offset++)
         (void)log_locate(log, offset, true, &place);
     for (int64_t time = 990; time < 1060; time += 7)
-        (void)log_find_by_time(log, time, INT64_MAX, &found);
-    (void)log_find_max_timestamp(log, INT64_MAX, &found);
+        (void)log_find_by_time(log, time, INT64_MAX, NULL, &found);
+    (void)log_find_max_timestamp(log, INT64_MAX, NULL, &found);
     (void)log_aborted_transactions(log, log_start_offset(log), log_end_offset(log), true, &arena,
                                    &aborted, &count);
     must(log_producers(log, &arena, &views, &count) == 0);
