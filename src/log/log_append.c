@@ -310,9 +310,23 @@ static int txn_index_add(struct log *log, struct segment *segment, struct file_r
     return 0;
 }
 
+/* A transaction of this producer began, went on or ended, so what was verified for it is no longer
+ * true. Since transaction.version 2 a marker has the epoch of the producer's next transaction: who
+ * sent the first batch of that while the markers of the last one were being written is being
+ * verified for the next one. */
+static void forget_verification(struct log *log, const struct batch *batch,
+                                const struct txn_marker *end, int16_t transaction_version)
+{
+    const struct verification *known = verifications_find(&log->verifications, batch->producer_id);
+    if (known && end && end->is_marker && transaction_version >= 2 &&
+        known->epoch >= batch->producer_epoch)
+        return;
+    verifications_forget(&log->verifications, batch->producer_id);
+}
+
 /* Take note of written batches: index entries, producers, ended transactions. */
 static int note_batches(struct log *log, struct segment *segment, const struct validated *records,
-                        int32_t position, struct file_ref *txn_file)
+                        int32_t position, struct file_ref *txn_file, int16_t transaction_version)
 {
     for (int32_t i = 0; i < records->batch_count; i++) {
         const struct batch *batch = &records->batches[i];
@@ -333,7 +347,7 @@ static int note_batches(struct log *log, struct segment *segment, const struct v
         bool ended = producers_update(&log->producers, batch, end, &completed);
         if (batch_is_transactional(batch)) {
             log_publish_unstable(log);
-            verifications_forget(&log->verifications, batch->producer_id);
+            forget_verification(log, batch, end, transaction_version);
         }
         pthread_mutex_unlock(&log->list_lock);
         if (ended && completed.aborted)
@@ -353,7 +367,8 @@ static int txn_index_trim(struct log *log, struct segment *segment, struct file_
     return err;
 }
 
-static int write_batches(struct log *log, const struct validated *records)
+static int write_batches(struct log *log, const struct validated *records,
+                         int16_t transaction_version)
 {
     struct segment *segment = log_active(log);
     int32_t position = segment_size(segment);
@@ -372,7 +387,7 @@ static int write_batches(struct log *log, const struct validated *records)
         if (position == 0)
             segment->first_timestamp = records->batches[0].max_timestamp;
         segment_mark_unsynced(segment, SEGMENT_LOG);
-        err = note_batches(log, segment, records, position, txn_file);
+        err = note_batches(log, segment, records, position, txn_file, transaction_version);
     }
     if (txn_file) {
         int trim_err = txn_index_trim(log, segment, txn_file);
@@ -403,7 +418,8 @@ static void snapshot_if_due(struct log *log, size_t written)
         (void)log_remove_snapshot(log, old);
 }
 
-static int append_checked(struct log *log, struct validated *records, bool *ret_rolled)
+static int append_checked(struct log *log, struct validated *records,
+                          const struct log_append_params *params, bool *ret_rolled)
 {
     int err = reserve(log, records);
     if (err == 0)
@@ -413,7 +429,7 @@ static int append_checked(struct log *log, struct validated *records, bool *ret_
     if (err == 0)
         err = assign_epochs(log, records);
     if (err == 0)
-        err = write_batches(log, records);
+        err = write_batches(log, records, params->transaction_version);
     if (err)
         return err;
 
@@ -455,7 +471,7 @@ int log_append(struct log *log, struct validated *records, const struct log_appe
             assign_offsets(records, end, params->leader_epoch);
     }
     if (err == 0)
-        err = append_checked(log, records, &result.rolled);
+        err = append_checked(log, records, params, &result.rolled);
     if (err)
         return err;
     result.base_offset = records->batches[0].base_offset;

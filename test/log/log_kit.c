@@ -137,6 +137,7 @@ int kit_append_as(struct kit *kit, const struct kit_batch *batch, enum log_origi
     struct validated records;
     struct log_append_params params = {.leader_epoch = batch->leader_epoch,
                                        .origin = origin,
+                                       .transaction_version = batch->transaction_version,
                                        .verify = batch->verify,
                                        .verification = batch->verification};
     size_t size;

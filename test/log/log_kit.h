@@ -33,6 +33,7 @@ struct kit_batch {
     bool transactional;
     int marker; /* 0: data, 1: commit, 2: abort */
     int32_t coordinator_epoch;
+    int16_t transaction_version;
     int64_t base_offset; /* as replicated */
     int32_t leader_epoch;
     enum compression compression;

@@ -124,6 +124,39 @@ static void a_marker_takes_the_verification_away(void **state)
     assert_int_equal(log_first_unstable(kit->log), INT64_MAX);
 }
 
+/* Epochs that grow with each transaction tell them apart: a marker has the next one's. */
+static int mark_with_bump(struct kit *kit, int16_t epoch)
+{
+    const struct kit_batch marker = {
+        .marker = 1, .producer_id = 1, .producer_epoch = epoch, .transaction_version = 2};
+    return kit_append(kit, &marker);
+}
+
+static void a_late_marker_leaves_the_verification_of_the_next_transaction(void **state)
+{
+    struct kit *kit = *state;
+    assert_int_equal(append(kit, 0, log_verification_begin(kit->log, 1, 3, 0, true)), 0);
+    const struct kit_batch next = {.producer_id = 1,
+                                   .producer_epoch = 4,
+                                   .transactional = true,
+                                   .verify = true,
+                                   .verification = log_verification_begin(kit->log, 1, 4, 0, true)};
+    assert_int_equal(mark_with_bump(kit, 4), 0);
+    assert_int_equal(kit_append(kit, &next), 0);
+    /* A batch of the transaction that was ended is still refused. */
+    assert_int_equal(mark_with_bump(kit, 5), 0);
+    int64_t late = log_verification_begin(kit->log, 1, 5, 0, true);
+    assert_int_equal(mark_with_bump(kit, 6), 0);
+    const struct kit_batch ended = {.producer_id = 1,
+                                    .producer_epoch = 5,
+                                    .transactional = true,
+                                    .verify = true,
+                                    .verification = late};
+    assert_int_not_equal(kit_append(kit, &ended), 0);
+    log_set_high_watermark(kit->log, log_end_offset(kit->log));
+    assert_int_equal(log_first_unstable(kit->log), INT64_MAX);
+}
+
 static void the_first_batch_to_be_verified_is_the_first_to_be_appended(void **state)
 {
     struct kit *kit = *state;
@@ -151,6 +184,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(a_transaction_is_begun_only_with_a_verification),
         TEST(a_marker_takes_the_verification_away),
+        TEST(a_late_marker_leaves_the_verification_of_the_next_transaction),
         TEST(the_first_batch_to_be_verified_is_the_first_to_be_appended),
         TEST(a_client_with_epochs_of_its_own_begins_at_0),
     };
