@@ -19,8 +19,19 @@ static const char usage[] =
     "              [-a acks]      open loop; -r 0: as fast as answers come\n"
     "load fetch    -b HOST:PORT -t TOPIC [-P partitions] -B bytes\n"
     "load tail     -b HOST:PORT -t TOPIC [-P partitions] -n records      in one fetch session\n"
-    "load first    -b HOST:PORT [-t TOPIC -p partition] [-l log] -- PROGRAM ARGS…\n"
-    "              time from exec to the first ApiVersions answer and first acknowledged record\n"
+    "load first    -b HOST:PORT [-t TOPIC -p partition [-g GROUP]] [-l log] -- PROGRAM ARGS…\n"
+    "              time from exec to the first ApiVersions answer and first acknowledged record;\n"
+    "              with a group to its first committed offset instead\n"
+    "load members  -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -c members [-D delay ms]\n"
+    "              stable|death     a group comes to be; then one member dies\n"
+    "load idle     -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -c groups\n"
+    "              groups of one with nothing to do, until standard input ends\n"
+    "load commits  -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -c groups -r commits per s\n"
+    "              each line of standard input, COUNT WARM-UP, asks for so many\n"
+    "load fill     -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -n groups [-c connections]\n"
+    "              [-o partitions of __consumer_offsets -p the one that is to be filled]\n"
+    "load txn      -b HOST:PORT -t TOPIC [-P partitions] -g ID -c producers -d seconds [-s size]\n"
+    "              [-m records per transaction]\n"
     "load connections -b HOST:PORT -c connections      hold them open until standard input ends\n"
     "load topic    -b HOST:PORT -t TOPIC [-P partitions] create|delete|wait [key=value…]\n";
 
@@ -165,7 +176,7 @@ static void parse(int argc, char **argv, struct load_options *ret)
 {
     const char *address = NULL;
     int option;
-    while ((option = getopt(argc, argv, "+b:t:P:p:c:k:r:n:w:s:m:a:B:l:")) != -1) {
+    while ((option = getopt(argc, argv, "+b:t:P:p:c:k:r:n:w:s:m:a:B:l:g:d:D:o:")) != -1) {
         switch (option) {
         case 'b':
             address = optarg;
@@ -209,6 +220,18 @@ static void parse(int argc, char **argv, struct load_options *ret)
         case 'l':
             ret->log = optarg;
             break;
+        case 'g':
+            ret->group = optarg;
+            break;
+        case 'd':
+            ret->seconds = number(optarg, 0);
+            break;
+        case 'D':
+            ret->delay_ms = number(optarg, 0);
+            break;
+        case 'o':
+            ret->of_partitions = (int)number(optarg, 1);
+            break;
         default:
             die("%s", usage);
         }
@@ -221,14 +244,23 @@ static void parse(int argc, char **argv, struct load_options *ret)
 
 int main(int argc, char **argv)
 {
+    enum { TOPIC = 1, WORDS = 2, GROUP = 4 };
     static const struct {
         const char *name;
         int (*run)(const struct load_options *options);
-        bool needs_topic, needs_words;
+        int needs;
     } modes[] = {
-        {"produce", load_produce, true, false}, {"fetch", load_fetch, true, false},
-        {"first", load_first, false, true},     {"connections", load_connections, false, false},
-        {"topic", load_topic, true, true},      {"tail", load_tail, true, false},
+        {"produce", load_produce, TOPIC},
+        {"fetch", load_fetch, TOPIC},
+        {"tail", load_tail, TOPIC},
+        {"first", load_first, WORDS},
+        {"connections", load_connections, 0},
+        {"topic", load_topic, TOPIC | WORDS},
+        {"members", load_members, TOPIC | WORDS | GROUP},
+        {"idle", load_idle, TOPIC | GROUP},
+        {"commits", load_commits, TOPIC | GROUP},
+        {"fill", load_fill, TOPIC | GROUP},
+        {"txn", load_txn, TOPIC | GROUP},
     };
     struct load_options options = {
         .partitions = 1,
@@ -243,7 +275,9 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], modes[i].name) != 0)
             continue;
         parse(argc - 1, argv + 1, &options);
-        if ((modes[i].needs_topic && !options.topic) || (modes[i].needs_words && !options.words[0]))
+        int needs = modes[i].needs;
+        if ((needs & TOPIC && !options.topic) || (needs & WORDS && !options.words[0]) ||
+            (needs & GROUP && !options.group))
             die("%s", usage);
         return modes[i].run(&options);
     }

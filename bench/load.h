@@ -19,6 +19,10 @@ struct load_options {
     int size;       /* of a record's value */
     int records;    /* per request */
     int acks;
+    const char *group;  /* its name, or the beginning of all names; ids of transactions, too */
+    double seconds;     /* `txn`: how long */
+    double delay_ms;    /* `members`: the broker's group.initial.rebalance.delay.ms */
+    int of_partitions;  /* `fill`: partitions of __consumer_offsets; 0: any will do */
     const char *log;    /* `first`: what the program prints goes here */
     char *const *words; /* what follows the options */
 };
@@ -29,6 +33,11 @@ int load_fetch(const struct load_options *options);
 int load_tail(const struct load_options *options);
 int load_first(const struct load_options *options);
 int load_connections(const struct load_options *options);
+int load_members(const struct load_options *options);
+int load_idle(const struct load_options *options);
+int load_commits(const struct load_options *options);
+int load_fill(const struct load_options *options);
+int load_txn(const struct load_options *options);
 int load_topic(const struct load_options *options);
 
 #endif

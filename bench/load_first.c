@@ -1,8 +1,8 @@
 /* From exec to the first answer: start a program and try until it serves.
  *
  * Prints {"pid":…, "connect_ms":…, "api_versions_ms":…} and, with a topic, "produce_ms": the first
- * acknowledged record. Then it waits for the program to end, and ends with its status. A program
- * that daemonises is not meant. */
+ * acknowledged record; or, with a group, "offset_ms": the first committed offset. Then it waits for
+ * the program to end, and ends with its status. A program that daemonises is not meant. */
 #include "load.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "group_frames.h"
 #include "wire.h"
 
 #define TRY_EVERY_NS 200000
@@ -65,6 +66,19 @@ static int produce_once(struct peer *peer, const struct load_options *options)
     return err < 0 ? err : produce_answer(&body);
 }
 
+/* The same for the offset that a group has committed. */
+static int fetch_offset_once(struct peer *peer, const struct load_options *options)
+{
+    struct reader body;
+    int64_t offset;
+    peer_begin(peer, WIRE_OFFSET_FETCH, WIRE_OFFSET_FETCH_VERSION, true);
+    write_offset_fetch(&peer->out, options->group, options->topic, options->partition);
+    int err = peer_call(peer, true, &body);
+    if (err == 0)
+        err = offset_fetch_answer(&body, &offset);
+    return err == 0 && offset < 0 ? NOT_COORDINATOR : err;
+}
+
 int load_first(const struct load_options *options)
 {
     struct peer peer = {.sock = -1};
@@ -87,7 +101,7 @@ int load_first(const struct load_options *options)
             api_versions_ms = (double)(now_ns() - start_ns) / 1e6;
         }
         if (err == 0 && !produced) {
-            err = produce_once(&peer, options);
+            err = options->group ? fetch_offset_once(&peer, options) : produce_once(&peer, options);
             produced = err == 0;
             produce_ms = (double)(now_ns() - start_ns) / 1e6;
         }
@@ -102,7 +116,7 @@ int load_first(const struct load_options *options)
     printf("{\"mode\":\"first\",\"pid\":%d,\"connect_ms\":%.3f,\"api_versions_ms\":%.3f", (int)pid,
            connect_ms, api_versions_ms);
     if (options->topic)
-        printf(",\"produce_ms\":%.3f", produce_ms);
+        printf(",\"%s_ms\":%.3f", options->group ? "offset" : "produce", produce_ms);
     puts("}");
     fflush(stdout);
     int status;

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agents.h"
 #include "wire.h"
 
 #define DRAIN_NS (10 * 1000000000ll) /* how long to wait for the last answers */
@@ -231,18 +232,8 @@ static void turn_until_done(struct run *run)
     }
 }
 
-static int compare_latencies(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static void report(struct run *run, double cpu_s)
 {
-    static const struct {
-        const char *name;
-        double share;
-    } points[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}, {"p9999", 0.9999}};
     const struct load_options *options = run->options;
     int64_t end_ns = run->last_answer_ns ? run->last_answer_ns : now_ns();
     double wall_s = (double)(end_ns - run->start_ns) / 1e9;
@@ -252,14 +243,7 @@ static void report(struct run *run, double cpu_s)
            (long)options->count, (long)run->sent, (long)run->answered, (long)run->refused,
            run->first_error, run->templates[0].size, wall_s, (double)run->answered / wall_s,
            (double)(end_ns - run->last_due_ns) / 1e6, (long)run->late_sends, cpu_s);
-    qsort(run->latencies, (size_t)run->recorded, sizeof *run->latencies, compare_latencies);
-    for (size_t i = 0; run->recorded > 0 && i < sizeof points / sizeof *points; i++) {
-        int64_t at = (int64_t)(points[i].share * (double)run->recorded);
-        at = at < run->recorded ? at : run->recorded - 1;
-        printf(",\"%s_us\":%.1f", points[i].name, (double)run->latencies[at] / 1e3);
-    }
-    if (run->recorded > 0)
-        printf(",\"max_us\":%.1f", (double)run->latencies[run->recorded - 1] / 1e3);
+    print_latencies(run->latencies, run->recorded);
     puts("}");
 }
 

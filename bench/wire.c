@@ -283,7 +283,10 @@ static void write_record(struct writer *out, int32_t delta, int32_t size)
     write_varint(out, 0); /* headers */
 }
 
-static void write_batch(struct writer *out, int32_t records, int32_t size)
+#define TRANSACTIONAL 0x10 /* in a batch's attributes */
+
+static void write_batch(struct writer *out, int32_t records, int32_t size,
+                        const struct producer_state *producer)
 {
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
@@ -294,13 +297,13 @@ static void write_batch(struct writer *out, int32_t records, int32_t size)
     write_int32(out, -1);
     write_int8(out, 2);
     write_int32(out, 0); /* checksum, below */
-    write_int16(out, 0);
+    write_int16(out, producer ? TRANSACTIONAL : 0);
     write_int32(out, records - 1);
     write_int64(out, now_ms);
     write_int64(out, now_ms);
-    write_int64(out, -1);
-    write_int16(out, -1);
-    write_int32(out, -1);
+    write_int64(out, producer ? producer->producer_id : -1);
+    write_int16(out, producer ? producer->epoch : -1);
+    write_int32(out, producer ? producer->sequence : -1);
     write_int32(out, records);
     for (int32_t i = 0; i < records; i++)
         write_record(out, i, size);
@@ -310,13 +313,12 @@ static void write_batch(struct writer *out, int32_t records, int32_t size)
     store_be32(out->data + start + 17, crc32c(0, out->data + start + 21, out->size - start - 21));
 }
 
-void write_produce(struct writer *out, const struct produce_spec *spec)
+void write_produce_body(struct writer *out, const struct produce_spec *spec,
+                        const struct producer_state *producer)
 {
     struct writer batch = {0};
-    size_t start = out->size;
-    write_batch(&batch, spec->records, spec->size);
-    frame_begin(out, WIRE_PRODUCE, WIRE_PRODUCE_VERSION, 0, true);
-    write_compact_string(out, NULL); /* no transaction */
+    write_batch(&batch, spec->records, spec->size, producer);
+    write_compact_string(out, producer ? producer->transactional_id : NULL);
     write_int16(out, spec->acks);
     write_int32(out, 30000);
     write_uvarint(out, 2); /* one topic */
@@ -328,8 +330,15 @@ void write_produce(struct writer *out, const struct produce_spec *spec)
     write_uvarint(out, 0);
     write_uvarint(out, 0);
     write_uvarint(out, 0);
-    frame_end(out, start);
     writer_close(&batch);
+}
+
+void write_produce(struct writer *out, const struct produce_spec *spec)
+{
+    size_t start = out->size;
+    frame_begin(out, WIRE_PRODUCE, WIRE_PRODUCE_VERSION, 0, true);
+    write_produce_body(out, spec, NULL);
+    frame_end(out, start);
 }
 
 int produce_answer(struct reader *body)

@@ -90,6 +90,17 @@ struct produce_spec {
 };
 void write_produce(struct writer *out, const struct produce_spec *spec);
 
+/* Who sends it, for a batch in a transaction. */
+struct producer_state {
+    const char *transactional_id;
+    int64_t producer_id;
+    int16_t epoch;
+    int32_t sequence; /* of the first record */
+};
+/* The request without its header, in versions 9 to 12. `producer` NULL: nobody in particular. */
+void write_produce_body(struct writer *out, const struct produce_spec *spec,
+                        const struct producer_state *producer);
+
 /* Where frame_begin has put the correlation id, from the first byte of the frame's length. */
 #define FRAME_CORRELATION_AT 8
 

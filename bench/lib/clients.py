@@ -12,6 +12,47 @@ JAVA_OPTIONS = ["-Xmx512M", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"
                 "-Djava.awt.headless=true"]
 
 
+class Live:
+    """A load that was told to begin, and says one line of JSON when it is ready and whenever it is asked."""
+
+    def __init__(self, words):
+        self.words = words
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        self.pid = self.process.pid
+        self.ready = self.line()
+
+    def line(self):
+        said = self.process.stdout.readline()
+        if not said:
+            raise Failed(f"{' '.join(self.words[:3])}: {self.process.communicate(timeout=LIMIT_S)[1][-800:]}")
+        return json.loads(said)
+
+    def ask(self, *words):
+        try:
+            print(*words, file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            pass  # the line says why
+        return self.line()
+
+    def end(self):
+        """Ends the load; what it says last."""
+        out, err = self.process.communicate(timeout=LIMIT_S)
+        if self.process.returncode:
+            raise Failed(f"{' '.join(self.words[:3])}: status {self.process.returncode}: {out[-300:]} {err[-500:]}")
+        return json.loads(out.strip().splitlines()[-1]) if out.strip() else {}
+
+    def kill(self):
+        """At once, if it has not ended."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+
+
 class Clients:
     def __init__(self, root):
         self.root = root
@@ -40,6 +81,12 @@ class Clients:
 
     def load(self, target, mode, *words, what="", allowed=(0,)):
         return self.json(what or f"load {mode}", [self.load_path, mode, "-b", target.address, *words], allowed)
+
+    def live(self, target, mode, *words, what=""):
+        """A load that goes on until its standard input ends."""
+        words = list(map(str, [self.load_path, mode, "-b", target.address, *words]))
+        self.note(what or f"load {mode}", words)
+        return Live(words)
 
     def rdk(self, target, mode, *words, what=""):
         return self.json(what or f"rdk {mode}", [self.rdk_path, mode, "-b", target.address, *words])

@@ -54,15 +54,20 @@ def waited_children_s():
 
 
 class Window:
-    """CPU time of the broker, of the clients that were started and waited for inside, and the share
-    of the machine that everybody else used (work that the kernel does for them included)."""
+    """CPU time of the broker, of the clients (those that were started and waited for inside, and `clients`, which
+    live before and after), and the share of the machine that everybody else used (work that the kernel does for
+    them included)."""
 
-    def __init__(self, pid=None):
+    def __init__(self, pid=None, clients=()):
         self.pid = pid
+        self.clients = clients
+
+    def clients_s(self):
+        return waited_children_s() + time.process_time() + sum(map(cpu_s, self.clients))
 
     def __enter__(self):
         self.broker_s = cpu_s(self.pid) if self.pid else 0
-        self.client_s = waited_children_s() + time.process_time()
+        self.client_s = self.clients_s()
         self.busy_s = busy_s()
         self.started = time.monotonic()
         return self
@@ -76,7 +81,7 @@ class Window:
             time.sleep(SHORTEST_WINDOW_S - self.wall_s)
         window_s = time.monotonic() - self.started
         own_s = cpu_s(self.pid) - before_s if self.pid else 0  # what the broker does after its answer is not others' work
-        self.client_s = waited_children_s() + time.process_time() - self.client_s
+        self.client_s = self.clients_s() - self.client_s
         self.busy_s = busy_s() - self.busy_s
         self.other_share = (self.busy_s - own_s - self.client_s) / window_s / CORES
         return False

@@ -37,12 +37,13 @@ def ratios(suite, figure, target, against):
 
 def judge(suite, goal):
     """(what was compared, its text, whether the goal is met; None: not measured)"""
+    sign = "≥" if goal["least"] else "≤"
     if goal["against"]:
         got = ratios(suite, goal["figure"], "jackdaw", goal["against"])
-        wanted = f"≤ {goal['limit']:g} × {goal['against']}"
+        wanted = f"{sign} {goal['limit']:g} × {goal['against']}"
     else:
         got = values(suite, "jackdaw", goal["figure"])
-        wanted = f"{'≥' if goal['least'] else '≤'} {goal['limit']:,g}"
+        wanted = f"{sign} {goal['limit']:,g}"
     if not got:
         return got, wanted, None
     middle = statistics.median(got)
@@ -74,6 +75,8 @@ def suite_text(name, suite):
     kept = len(suite["rounds"])
     out.append(f"{kept} round{'s' if kept != 1 else ''}; {suite['dropped']} dropped for other load, {suite['failed']} "
                "failed. Other load in those kept: " + (spread([round_["other_share"] for round_ in suite["rounds"]]) if kept else "–") + ".")
+    if suite.get("settings"):
+        out.append("Both with " + ", ".join(f"`{setting}`" for setting in suite["settings"]) + ".")
     for target, why in suite["not_measured"].items():
         out.append(f"Not measured: {target} ({why}).")
     out.append("")

@@ -36,6 +36,7 @@ class Target:
         self.root = root
         self.scratch = scratch
         self.program = [str(root / self.program[0]), *self.program[1:]]
+        self.more_settings = ()  # of a suite
         self.folder = None  # of this instance: data and log
         self.process = None  # what was started here: the program, its starter or bench/load
         self.program_pid = None  # the program or its starter
@@ -48,7 +49,7 @@ class Target:
 
     def command(self, port):
         return [*self.program, f"log.dirs={self.folder}/data", f"listeners=PLAINTEXT://127.0.0.1:{port}",
-                *self.settings]
+                *self.settings, *self.more_settings]
 
     def create_folder(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self.scratch))
@@ -90,11 +91,12 @@ class Target:
         self.await_ready(offset)
         return self
 
-    def start_timed(self, load, topic=None, partition=0):
+    def start_timed(self, load, topic=None, partition=0, group=None):
         """Start on the folder that it has: how long until it answers, in ms, by bench/load."""
         offset = self.log_size()
         port = free_port()
         words = ["-t", topic, "-p", str(partition)] if topic else []
+        words += ["-g", group] if group else []
         self.process = subprocess.Popen(
             [load, "first", "-b", f"127.0.0.1:{port}", "-l", str(self.folder / "log"), *words, "--",
              *self.command(port)], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,237 @@
+"""Groups, committed offsets and transactions: `./dev bench groups`."""
+import machine
+import subprocess
+
+from suite import Figure, Goal, Suite
+from targets import Failed
+
+DELAY_MS = 1000
+
+
+class Groups(Suite):
+    """Members wait `group.initial.rebalance.delay.ms` for each other. It is one second instead of three, so that
+    rounds are short; what it makes them wait is taken off the times."""
+    targets = ("jackdaw", "kafka")
+    settings = (f"group.initial.rebalance.delay.ms={DELAY_MS}",)
+    topic = "consumed"
+
+    def next_group(self):
+        self.number += 1
+        return f"{self.name}-{self.number}"
+
+
+class Members(Groups):
+    name = "group-members"
+    title = ("a group of the classic protocol comes to be, first JoinGroup to last SyncGroup; one member dies, end of its "
+             "session to last SyncGroup; without the configured waits")
+    figures = (*(Figure(f"own_{count}", f"{count} member{'s' * (count > 1)}, ms") for count in (1, 10, 100, 500)),
+               Figure("death_ms", "1 of 100 dies, ms"), Figure("heard_ms", "of it until the first is told, ms"))
+    goals = (Goal("own_100", 20), *(Goal(f"own_{count}", 0.3, "kafka") for count in (1, 10, 100, 500)), Goal("death_ms", 20))
+
+    def load(self, target, members, what, kind="stable"):
+        return self.clients.load(target, "members", "-t", self.topic, "-P", self.partitions, "-g", self.next_group(), "-c",
+                                 members, "-D", DELAY_MS, kind, what=what)
+
+    def prepare(self, target):
+        self.partitions = self.size(500, 10)
+        self.clients.create(target, self.topic, self.partitions)
+        for _ in range(self.size(4, 1)):
+            self.load(target, self.size(500, 10), "warm-up, members")
+
+    def measure(self, target):
+        figures, shares = {}, []
+        for count in (1, 10, 100, 500):
+            members = self.size(count, min(count, 10))
+            dies = count == 100
+            with machine.Window(target.pid) as window:
+                said = self.load(target, members, f"members, {count}", "death" if dies else "stable")
+            shares.append(window.other_share)
+            figures[f"own_{count}"] = said["own_ms"]
+            if dies:
+                figures.update(death_ms=said["death_ms"], heard_ms=said["heard_ms"])
+        return figures, max(shares)
+
+
+class IdleGroups(Groups):
+    name = "group-idle"
+    title = "200 idle groups of one member: a heartbeat every 3 s, a fetch session that waits 500 ms again and again"
+    rounds = 3
+    figures = (Figure("cpu_percent", "broker CPU, % of a core"), Figure("request_us", "broker CPU per request, µs"),
+               Figure("requests_per_s", "requests/s"))
+    goals = (Goal("cpu_percent", 0.05, "kafka"),)
+
+    def run(self, target, seconds):
+        groups = self.size(200, 5)
+        live = self.clients.live(target, "idle", "-t", self.topic, "-P", groups, "-g", self.next_group(), "-c", groups,
+                                 what=self.name)
+        try:
+            with machine.Window(target.pid, (live.pid,)) as window:
+                self.settle(seconds, 1)
+            said = live.end()
+        finally:
+            live.kill()
+        return window, said
+
+    def prepare(self, target):
+        self.warm_requests(target)
+        self.clients.create(target, self.topic, self.size(200, 5))
+        self.run(target, 10)
+
+    def measure(self, target):
+        window, said = self.run(target, 15)
+        per_s = (said["heartbeats"] + said["fetches"]) / said["wall_s"]
+        return {"cpu_percent": window.broker_s / window.wall_s * 100, "requests_per_s": per_s,
+                "request_us": window.broker_s / window.wall_s / per_s * 1e6}, window.other_share
+
+
+class Commits(Groups):
+    """Members are connected and stable before the rounds and stay so; their sessions last half an hour, so they send
+    nothing but commits."""
+    name = "group-commits"
+    title = "10,000 groups of one member that commit one offset every 5 s, from the time it was due"
+    figures = (Figure("commit_us", "broker CPU per commit, µs"), Figure("p50_us", "p50, µs"), Figure("p99_us", "p99, µs"),
+               Figure("p999_us", "p99.9, µs"))
+    goals = (Goal("commit_us", 0.2, "kafka"), Goal("p99_us", 0.25, "kafka"))
+    seconds = 10
+
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.groups = self.size(10_000, 50)
+        self.per_s = self.groups // 5
+        self.lives = {}
+
+    def prepare(self, target):
+        self.clients.create(target, self.topic, 10)
+        self.lives[target.name] = live = self.clients.live(
+            target, "commits", "-t", self.topic, "-P", 10, "-g", "commits", "-c", self.groups, "-r", self.per_s, what=self.name)
+        live.ask(self.size(30_000, 50), 0)
+
+    def measure(self, target):
+        commits = self.per_s * self.size(self.seconds, 1)
+        live = self.lives[target.name]
+        with machine.Window(target.pid, (live.pid,)) as window:
+            said = live.ask(commits, commits // 10)
+        if said["refused"]:
+            raise Failed(f"{said['refused']} commits were refused, error {said['first_error']}")
+        return {"commit_us": window.broker_s / commits * 1e6,
+                **{name: said[name] for name in ("p50_us", "p99_us", "p999_us")}}, window.other_share
+
+    def close(self):
+        for live in self.lives.values():
+            live.kill()
+
+
+class Transactions(Groups):
+    name = "transactions"
+    title = ("transactions one after the other: 10 records of 100 bytes to one partition, commit; second generation "
+             "(KIP-890), 10 partitions")
+    counts = (1, 10, 100)
+    figures = tuple(figure for count in counts for figure in (
+        Figure(f"per_s_{count}", f"{count} producer{'s' * (count > 1)}: per s"),
+        Figure(f"p99_{count}", "p99 of the commit, ms"), Figure(f"whole_{count}", "p99 of the whole, ms"),
+        Figure(f"cpu_{count}", "broker CPU each, µs")))
+    goals = tuple(goal for count in counts for goal in (
+        Goal(f"per_s_{count}", 3, "kafka", least=True), Goal(f"p99_{count}", 0.4, "kafka")))
+    settings = ()
+    seconds = 4
+
+    def load(self, target, producers, seconds, what):
+        return self.clients.load(target, "txn", "-t", self.topic, "-P", 10, "-g", f"{self.name}-{producers}", "-c", producers,
+                                 "-d", seconds, "-m", 10, "-s", 100, what=what)
+
+    def prepare(self, target):
+        self.clients.create(target, self.topic, 10)
+        for count in self.counts:
+            self.load(target, count, self.size(4, 2), "warm-up, transactions")
+
+    def measure(self, target):
+        figures, shares = {}, []
+        for count in self.counts:
+            with machine.Window(target.pid) as window:
+                said = self.load(target, count, self.size(self.seconds, 2), f"transactions, {count}")
+            shares.append(window.other_share)
+            figures[f"per_s_{count}"] = said["per_s"]
+            figures[f"p99_{count}"] = said["commit"]["p99_us"] / 1e3
+            figures[f"whole_{count}"] = said["whole"]["p99_us"] / 1e3
+            figures[f"cpu_{count}"] = window.broker_s / said["all"] * 1e6
+        return figures, max(shares)
+
+
+class Load(Groups):
+    """One partition of `__consumer_offsets` with a million records. The directory is written once, in the end by Kafka
+    where that is measured, and every start, of either side, is on a copy of it."""
+    name = "group-load"
+    title = "a coordinator with 1,000,000 offset records: exec to the first offset fetched, without that of an empty start"
+    running = False
+    rounds = 3
+    figures = (Figure("load_ms", "load, ms"), Figure("full_ms", "start with it, ms"), Figure("empty_ms", "start without, ms"),
+               Figure("KB_each", "VmRSS, KB more per offset"))
+    goals = (Goal("load_ms", 0.2, "kafka"), Goal("KB_each", 1))
+    settings = ()
+    internal_partitions = 50
+    each = 100  # offsets of a group
+
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.groups = self.size(10_000, 20)
+
+    def fill(self, target, groups):
+        """Groups that all belong to the same partition; the first one's name."""
+        return self.clients.load(target, "fill", "-t", self.topic, "-P", self.each, "-g", "load", "-n", groups, "-c", 4, "-o",
+                                 self.internal_partitions, "-p", 7)["first"]
+
+    def keep(self, target, name):
+        target.stop()
+        subprocess.run(["rm", "-rf", self.scratch / name], check=True)
+        subprocess.run(["cp", "-a", "--sparse=always", target.folder / "data", self.scratch / name], check=True)
+
+    def prepare(self, target):
+        self.clients.create(target, self.topic, self.each)
+        self.group = self.fill(target, 1)
+        self.keep(target, "empty")
+        target.start()
+        self.fill(target, self.groups)
+        self.keep(target, "full")
+
+    def start(self, target, name):
+        """ms until it answers, and KiB of memory then."""
+        target.folder = None
+        target.create_folder()
+        (target.folder / "data").rmdir()
+        subprocess.run(["cp", "-a", "--sparse=always", self.scratch / name, target.folder / "data"], check=True)
+        said = target.start_timed(self.clients.load_path, self.topic, group=self.group)
+        memory = machine.status(target.pid)["VmRSS"]
+        target.close()
+        return said["offset_ms"], memory
+
+    def measure(self, target):
+        with machine.Window() as window:
+            empty_ms, before = self.start(target, "empty")
+            full_ms, after = self.start(target, "full")
+        return {"load_ms": full_ms - empty_ms, "full_ms": full_ms, "empty_ms": empty_ms,
+                "KB_each": (after - before) * 1.024 / (self.groups * self.each)}, window.other_share
+
+
+class Memory(Groups):
+    name = "group-memory"
+    title = "100,000 offsets committed, 100 by each of 1,000 groups, over all partitions of `__consumer_offsets`"
+    running = False
+    rounds = 3
+    figures = (Figure("KB_each", "VmRSS, KB more per offset"),)
+    goals = (Goal("KB_each", 1),)
+    settings = ()
+
+    def measure(self, target):
+        groups, each = self.size(1000, 10), 100
+        target.start()
+        self.clients.create(target, self.topic, each)
+        self.clients.load(target, "fill", "-t", self.topic, "-P", each, "-g", "first", "-n", 1)
+        before = machine.status(target.pid)["VmRSS"]
+        with machine.Window(target.pid) as window:
+            self.clients.load(target, "fill", "-t", self.topic, "-P", each, "-g", "memory", "-n", groups, "-c", 4)
+        after = machine.status(target.pid)["VmRSS"]
+        target.close()
+        return {"KB_each": (after - before) * 1.024 / (groups * each)}, window.other_share
+
+
+ALL = [Members, IdleGroups, Commits, Transactions, Load, Memory]
