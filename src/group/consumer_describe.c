@@ -68,9 +68,7 @@ static bool describe_member(const struct consumer_describe *describe, const stru
            copy_or_null(arena, subscription->rack_id, &out->rack_id) &&
            copy_or_null(arena, subscription->client_id, &out->client_id) &&
            copy_or_null(arena, subscription->client_host, &out->client_host) &&
-           copy_or_null(arena,
-                        subscription->regex.size > 0 ? subscription->regex : (struct str){NULL, 0},
-                        &out->subscribed_topic_regex) &&
+           copy_or_null(arena, str_or_empty(subscription->regex), &out->subscribed_topic_regex) &&
            describe_topics(arena, subscription->topics, &out->subscribed_topic_names) &&
            describe_assignment(arena, image, &member->current.assigned, &out->assignment) &&
            describe_assignment(arena, image, &member->target, &out->target_assignment);

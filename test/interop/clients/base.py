@@ -11,6 +11,7 @@ need. `can` holds finer abilities that a method does not show:
     from-time                    its consumer can start at a time
     max-timestamp                list_offsets knows this one
     static                       a member of a group can have a name of its own
+    stalls                       a member may be told how soon it is late
     consumer-protocol            a member can speak the protocol of KIP-848
     shrinks                      a member tells soon that partitions were taken from it (kafka-python 3.0.12 goes on
                                  naming the old ones in half of the runs, against Apache Kafka as well)

@@ -67,7 +67,7 @@ class JavaMember:
 class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "consumer-protocol"})
+                     "max-timestamp", "static", "shrinks", "stalls", "consumer-protocol"})
 
     def version(self):
         return "4.4.0"

@@ -240,11 +240,22 @@ class Tools(Client):
 
     def describe_group(self, group):
         said = self._group("--describe", "--group", group, "--state")
-        found = re.search(rf"^{re.escape(group)}\s+.*?(Stable|Empty|PreparingRebalance|CompletingRebalance|Dead)\s+(\d+)",
+        found = re.search(rf"^{re.escape(group)}\s+.*?(Stable|Empty|PreparingRebalance|CompletingRebalance|Assigning|Reconciling|Dead)\s+(\d+)",
                           said, re.M)
         if not found:
             raise ClientError("FAILED", said.strip()[-300:])
         return {"state": found[1], "members": int(found[2])}
+
+    def describe_consumers(self, group, topic):
+        """What the tool shows of a group whose partitions the broker assigns; the epochs are checked on the way."""
+        kind = re.search(rf"^{re.escape(group)}\s+(\w+)", self._group("--list", "--type", "consumer"), re.M)
+        state = self._group("--describe", "--group", group, "--state")
+        assignor = re.search(rf"^{re.escape(group)}\s+\S+\s+\(\d+\)\s+(\S+)", state, re.M)
+        said = self._group("--describe", "--group", group, "--members", "--verbose")
+        assigned = re.findall(rf"{re.escape(topic)}[:(]([\d,]+)", said)
+        if not kind or not assignor or len(assigned) != 2 or assigned[0] != assigned[1]:
+            raise ClientError("FAILED", f"{state} {said}"[-400:])
+        return {"type": kind[1], "assignor": assignor[1], "partitions": [int(one) for one in assigned[0].split(",")]}
 
     def group_offsets(self, group, topic):
         said = self._group("--describe", "--group", group, "--offsets")
