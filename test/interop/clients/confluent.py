@@ -99,7 +99,7 @@ class ConfluentTransactional:
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "consumer-protocol"})
+                     "max-timestamp", "static", "shrinks"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):
