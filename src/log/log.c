@@ -40,6 +40,7 @@ void log_destroy(struct log *log)
     producers_close(&log->producers);
     verifications_close(&log->verifications);
     pthread_mutex_destroy(&log->list_lock);
+    pthread_mutex_destroy(&log->flush_lock);
     free(log->dir);
     free(log);
 }
@@ -49,11 +50,13 @@ void log_set_settings(struct log *log, const struct log_settings *settings)
     log->settings = *settings;
 }
 
-int log_list_reserve(struct log *log)
+int log_list_reserve(struct log *log, int32_t more)
 {
-    if (log->segment_count < log->segment_capacity)
+    if (log->segment_count + more <= log->segment_capacity)
         return 0;
     int32_t capacity = log->segment_capacity ? log->segment_capacity * 2 : 1;
+    if (capacity < log->segment_count + more)
+        capacity = log->segment_count + more;
     struct segment **segments = malloc(sizeof *segments * (size_t)capacity);
     if (!segments)
         return -ENOMEM;

@@ -230,9 +230,10 @@ uint32_t log_file_epoch(const struct log *log);
 int64_t log_cleaned_to(const struct log *log);
 void log_set_cleaned_to(struct log *log, int64_t offset);
 
-/* Sync everything below the current end; afterwards log_recovery_point() is that end. Any one
- * thread beside the writer. What log_error_passes says no of is final for the directory; after the
- * others nothing is known to be synced, and it may be tried again. BLOCKING. */
+/* Sync everything below the current end; afterwards log_recovery_point() is that end. Any
+ * threads, beside the writer: they take turns. What log_error_passes says no of is final for the
+ * directory; after the others nothing is known to be synced, and it may be tried again. BLOCKING.
+ */
 int log_flush(struct log *log, int64_t *ret_synced_end);
 int64_t log_recovery_point(const struct log *log);
 

@@ -185,7 +185,7 @@ int log_roll(struct log *log, int64_t new_base)
 {
     struct segment *active = log_active(log);
     must(new_base > active->base_offset);
-    int err = log_list_reserve(log);
+    int err = log_list_reserve(log, 1);
     if (err == 0)
         err = make_log_file(log, active);
     if (err == 0)

@@ -87,11 +87,18 @@ void log_cleaning_destroy(struct log_cleaning *cleaning)
         return;
     source_close(cleaning);
     cleaned_close(&cleaning->cleaned, cleaning->log);
+    for (int32_t i = 0; i < cleaning->piece_count; i++)
+        cleaned_close(&cleaning->pieces[i], cleaning->log);
     segment_list_close(cleaning->log, &cleaning->segments);
     cleaner_map_close(&cleaning->map);
     cleaner_txns_close(&cleaning->txns);
     map_close(&cleaning->last_batches);
     free(cleaning);
+}
+
+bool log_cleaning_holds(const struct log_cleaning *cleaning)
+{
+    return log_cut_epoch(cleaning->log) == cleaning->cut_epoch;
 }
 
 int64_t log_cleaning_end(const struct log_cleaning *cleaning)
@@ -343,6 +350,29 @@ static int copy_open(struct log_cleaning *cleaning)
     return err < 0 ? err : source_open(cleaning, 0);
 }
 
+/* The batch that stands at the end of the writer from `start` on begins another segment. */
+static int piece_begin(struct log_cleaning *cleaning, int64_t base_offset, size_t start)
+{
+    struct cleaned_segment *cleaned = &cleaning->cleaned;
+    if (cleaning->piece_count == CLEANED_PIECES_MAX)
+        return -EBADMSG;
+    struct cleaned_segment *piece = &cleaning->pieces[cleaning->piece_count++];
+    size_t size = cleaned->out.size - start;
+    *piece = *cleaned;
+    *cleaned = (struct cleaned_segment){0};
+    write_bytes(&cleaned->out, piece->out.data + start, size);
+    piece->out.size = start;
+    int err =
+        cleaned_seal(piece, cleaning->log, cleaning->modified_ms, &cleaning->stats.bytes_written);
+    return err < 0 ? err : cleaned_begin(cleaned, cleaning->log, base_offset);
+}
+
+static bool piece_is_full(const struct log_cleaning *cleaning, int64_t size)
+{
+    int64_t max = cleaning->rules.segment_max_bytes, before = cleaning->cleaned.size;
+    return before > 0 && before + size > (max > 0 ? max : INT32_MAX);
+}
+
 static int copy_batch(struct log_cleaning *cleaning, const struct batch *batch)
 {
     struct cleaned_segment *cleaned = &cleaning->cleaned;
@@ -355,12 +385,18 @@ static int copy_batch(struct log_cleaning *cleaning, const struct batch *batch)
         cleaner_filter_batch(&cleaning->filter, batch, &cleaned->out, &verdict, &ended, &entry);
     if (err < 0)
         return err == -EFBIG ? -EBADMSG : err;
-    if (ended)
+    if (verdict == CLEANER_KEEP)
+        write_bytes(&cleaned->out, batch->data, (size_t)batch->size);
+    if (cleaned->out.failed)
+        return -ENOMEM;
+    if (piece_is_full(cleaning, (int64_t)(cleaned->out.size - start))) {
+        err = piece_begin(cleaning, batch->base_offset, start);
+        start = 0;
+    }
+    if (err == 0 && ended) /* readers look for it where the marker is, and before */
         err = cleaned_add_txn(cleaned, &entry);
     if (err < 0 || verdict == CLEANER_DROP)
         return err;
-    if (verdict == CLEANER_KEEP)
-        write_bytes(&cleaned->out, batch->data, (size_t)batch->size);
     return cleaned_add(cleaned, cleaning->log, &cleaning->settings, start,
                        &cleaning->stats.bytes_written);
 }

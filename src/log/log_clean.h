@@ -29,6 +29,7 @@ struct log_clean_rules {
     int32_t record_max_bytes;    /* max.decompressed.message.bytes */
     int64_t map_bytes;           /* of log.cleaner.dedupe.buffer.size, for this cleaning */
     double map_load_factor;      /* log.cleaner.io.buffer.load.factor */
+    int64_t segment_max_bytes;   /* of a cleaned segment; 0: what its files can hold */
 };
 
 struct log_dirt {
@@ -67,6 +68,9 @@ int log_cleaning_step(struct log_cleaning *cleaning, int64_t max_bytes,
  * segment that had this place before; try again a little later. Other errors as for a step. WRITER,
  * BLOCKING. */
 int log_cleaning_swap(struct log_cleaning *cleaning);
+
+/* Whether nothing was cut off the log since it began. WRITER. */
+bool log_cleaning_holds(const struct log_cleaning *cleaning);
 
 /* Below this offset the log is clean once the cleaning is DONE. */
 int64_t log_cleaning_end(const struct log_cleaning *cleaning);

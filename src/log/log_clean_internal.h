@@ -48,6 +48,10 @@ int cleaned_seal(struct cleaned_segment *cleaned, struct log *log, int64_t modif
 /* Give it up and remove its files, unless it was taken (segment NULL). */
 void cleaned_close(struct cleaned_segment *cleaned, struct log *log);
 
+/* A group becomes more than one segment if what stays of it is larger, as when batches that a
+ * producer has pressed harder are written anew, than a segment may be. */
+#define CLEANED_PIECES_MAX 8
+
 enum cleaning_phase {
     CLEANING_MAP,  /* reading the dirty part */
     CLEANING_COPY, /* reading everything, writing what stays */
@@ -78,8 +82,10 @@ struct log_cleaning {
     int32_t copy_count; /* segments to be copied: those that begin below end_offset */
     int64_t old_tombstones_until_ms;
     int32_t group_from, group_to;
-    int64_t modified_ms; /* of the group's last segment so far */
-    struct cleaned_segment cleaned;
+    int64_t modified_ms;            /* of the group's last segment so far */
+    struct cleaned_segment cleaned; /* being written; in the swap: the group's last one */
+    struct cleaned_segment pieces[CLEANED_PIECES_MAX]; /* finished, before it */
+    int32_t piece_count;
     struct log_cleaning_stats stats;
 };
 

@@ -3,7 +3,9 @@
  * On disk, each line durable before the next begins, so that a start after a crash (folder.c) makes
  * either the old log or the new one of what it finds:
  *
- *   1. .cleaned becomes .swap      before: the old one; from here on the new one is finished
+ *   1. .cleaned becomes .swap      before: the old one; from here on the new one is finished. Of
+ *                                  several, the first comes last: a start that finds a .cleaned
+ *                                  takes it and every later .swap away
  *   2. old names become .deleted
  *   3. .swap becomes the name
  *
@@ -91,22 +93,48 @@ static int make_way(struct log_cleaning *cleaning)
     return err;
 }
 
-static void list_exchange(struct log_cleaning *cleaning, int32_t at)
+/* The new segments of the group in their order. */
+struct fresh {
+    struct segment *items[CLEANED_PIECES_MAX + 1];
+    int32_t count;
+};
+
+static struct fresh fresh_of(const struct log_cleaning *cleaning)
+{
+    struct fresh fresh = {0};
+    for (int32_t i = 0; i < cleaning->piece_count; i++)
+        fresh.items[fresh.count++] = cleaning->pieces[i].segment;
+    fresh.items[fresh.count++] = cleaning->cleaned.segment;
+    return fresh;
+}
+
+/* The list's now. */
+static void fresh_given(struct log_cleaning *cleaning)
+{
+    for (int32_t i = 0; i < cleaning->piece_count; i++)
+        cleaning->pieces[i].segment = NULL;
+    cleaning->cleaned.segment = NULL;
+}
+
+static void list_exchange(struct log_cleaning *cleaning, const struct fresh *fresh, int32_t at)
 {
     struct log *log = cleaning->log;
-    struct segment *fresh = cleaning->cleaned.segment;
     int32_t count = cleaning->group_to - cleaning->group_from;
-    int64_t growth = segment_size(fresh);
+    int64_t growth = 0;
     pthread_mutex_lock(&log->list_lock);
-    fresh->since_epoch = atomic_fetch_add_explicit(&log->file_epoch, 1, memory_order_acq_rel) + 1;
+    uint32_t epoch = atomic_fetch_add_explicit(&log->file_epoch, 1, memory_order_acq_rel) + 1;
     for (int32_t i = at; i < at + count; i++) {
         atomic_store(&log->segments[i]->state, SEGMENT_LEAVING);
         growth -= segment_size(log->segments[i]);
     }
-    log->segments[at] = fresh;
-    memmove(log->segments + at + 1, log->segments + at + count,
+    memmove(log->segments + at + fresh->count, log->segments + at + count,
             sizeof *log->segments * (size_t)(log->segment_count - at - count));
-    log->segment_count -= count - 1;
+    for (int32_t i = 0; i < fresh->count; i++) {
+        fresh->items[i]->since_epoch = epoch;
+        growth += segment_size(fresh->items[i]);
+        log->segments[at + i] = fresh->items[i];
+    }
+    log->segment_count += fresh->count - count;
     pthread_mutex_unlock(&log->list_lock);
     atomic_fetch_add_explicit(&log->size_bytes, growth, memory_order_relaxed);
 }
@@ -138,29 +166,43 @@ static int remove_snapshots(struct log_cleaning *cleaning)
     return err;
 }
 
-static int exchange(struct log_cleaning *cleaning, int32_t at)
+/* Of several the first one comes last, and not before the others are durable. */
+static int become_swaps(struct log *log, const struct fresh *fresh)
 {
-    struct log *log = cleaning->log;
-    struct cleaned_segment *cleaned = &cleaning->cleaned;
-    struct segment *fresh = cleaned->segment;
-    int err = rename_all(log, fresh, SUFFIX_CLEANED, SUFFIX_SWAP);
+    int err = 0;
+    for (int32_t i = fresh->count - 1; i >= 0 && err == 0; i--) {
+        if (i == 0 && fresh->count > 1)
+            err = env_sync_dir(log->env, log->dir);
+        if (err == 0)
+            err = rename_all(log, fresh->items[i], SUFFIX_CLEANED, SUFFIX_SWAP);
+        if (err < 0 && i < fresh->count - 1)
+            err = -EIO;
+    }
     if (err < 0)
         return err;
     /* With them the name of the active segment, which tells where the log ends when the last
      * batches before it are gone. Without such a segment they are not: see the filter's high
-     * watermark. */
-    err = env_sync_dir(log->env, log->dir);
+     * watermark. A .swap that is left must not outlive what it was made of. */
+    return env_sync_dir(log->env, log->dir) < 0 ? -EIO : 0;
+}
+
+static int exchange(struct log_cleaning *cleaning, int32_t at)
+{
+    struct log *log = cleaning->log;
+    struct fresh fresh = fresh_of(cleaning);
+    int err = become_swaps(log, &fresh);
     if (err < 0)
-        return -EIO; /* a .swap is left: it must not outlive what it was made of */
-    list_exchange(cleaning, at);
-    cleaned->segment = NULL; /* the list's now */
+        return err;
+    list_exchange(cleaning, &fresh, at);
+    fresh_given(cleaning);
     err = old_segments_leave(cleaning);
-    if (err == 0)
-        err = rename_all(log, fresh, SUFFIX_SWAP, "");
-    if (err == 0) {
-        atomic_store(&fresh->state, SEGMENT_IN_PLACE);
-        err = remove_snapshots(cleaning);
+    for (int32_t i = 0; i < fresh.count && err == 0; i++) {
+        err = rename_all(log, fresh.items[i], SUFFIX_SWAP, "");
+        if (err == 0)
+            atomic_store(&fresh.items[i]->state, SEGMENT_IN_PLACE);
     }
+    if (err == 0)
+        err = remove_snapshots(cleaning);
     return err < 0 ? -EIO : 0;
 }
 
@@ -171,14 +213,19 @@ int log_cleaning_swap(struct log_cleaning *cleaning)
     int32_t at = log_cut_epoch(log) == cleaning->cut_epoch ? group_find(cleaning) : -1;
     if (at < 0)
         return -ECANCELED;
-    int err = make_way(cleaning);
+    int err = log_list_reserve(log, cleaning->piece_count + 1);
+    if (err == 0)
+        err = make_way(cleaning);
     if (err == 0)
         err = exchange(cleaning, at);
     if (err < 0)
         return err;
+    for (int32_t i = 0; i < cleaning->piece_count; i++)
+        cleaned_close(&cleaning->pieces[i], log);
     cleaned_close(&cleaning->cleaned, log);
     cleaning->stats.segments_before += cleaning->group_to - cleaning->group_from;
-    cleaning->stats.segments_after++;
+    cleaning->stats.segments_after += cleaning->piece_count + 1;
+    cleaning->piece_count = 0;
     segment_list_drop(log, &cleaning->segments, cleaning->group_from, cleaning->group_to);
     cleaning->phase = CLEANING_TIDY;
     return 0;

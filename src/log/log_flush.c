@@ -2,7 +2,8 @@
  *
  * The writer marks a file after it wrote to it and before it publishes the end; the flush loads the
  * end before it takes the marks. So every byte below that end is either synced already or marked.
- */
+ * Flushes take turns: one that found the marks taken would raise the recovery point above what the
+ * other is still syncing. */
 #include <errno.h>
 
 #include "base/must.h"
@@ -101,7 +102,7 @@ static void raise_recovery_point(struct log *log, int64_t end, uint32_t cut_epoc
     pthread_mutex_unlock(&log->list_lock);
 }
 
-int log_flush(struct log *log, int64_t *ret_synced_end)
+static int flush(struct log *log)
 {
     uint32_t cut_epoch = log_cut_epoch(log);
     int64_t end = log_end_offset(log), next = log_recovery_point(log);
@@ -115,9 +116,18 @@ int log_flush(struct log *log, int64_t *ret_synced_end)
         err = sync_small_files(log);
     if (err == 0)
         err = log_sync_names(log);
+    if (err == 0)
+        raise_recovery_point(log, end, cut_epoch);
+    return err;
+}
+
+int log_flush(struct log *log, int64_t *ret_synced_end)
+{
+    pthread_mutex_lock(&log->flush_lock);
+    int err = flush(log);
+    pthread_mutex_unlock(&log->flush_lock);
     if (err < 0)
         return err;
-    raise_recovery_point(log, end, cut_epoch);
     if (ret_synced_end)
         *ret_synced_end = log_recovery_point(log);
     return 0;

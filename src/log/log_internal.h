@@ -62,6 +62,7 @@ struct log {
     struct uuid topic_id;
     struct log_settings settings;
 
+    pthread_mutex_t flush_lock; /* held by log_flush, across its syncs; before list_lock */
     pthread_mutex_t list_lock;
     struct segment **segments; /* list_lock; by base offset, never empty, the last one is active */
     int32_t segment_count, segment_capacity;
@@ -181,7 +182,7 @@ static inline struct segment *log_active(const struct log *log)
 /* The segment with the greatest base <= offset (the first one if there is none), referenced, and
  * its number; list_lock is taken inside. */
 struct segment *log_segment_for(struct log *log, int64_t offset, int64_t *ret_next_base);
-int log_list_reserve(struct log *log);
+int log_list_reserve(struct log *log, int32_t more);
 void log_list_push(struct log *log, struct segment *segment); /* needs log_list_reserve */
 void log_publish_end(struct log *log, int64_t offset);        /* at the active segment's end */
 void log_publish_unstable(struct log *log);                   /* under list_lock */

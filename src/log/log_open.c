@@ -31,6 +31,7 @@ static struct log *log_create(const struct log_open_params *params)
     atomic_init(&log->unsynced_snapshot, -1);
     atomic_init(&log->first_unstable, INT64_MAX);
     atomic_init(&log->cleaned_to, -1);
+    pthread_mutex_init(&log->flush_lock, NULL);
     pthread_mutex_init(&log->list_lock, NULL);
     return log;
 }
@@ -53,7 +54,7 @@ static int check_topic_id(struct log *log)
 
 static int add_segment(struct log *log, int64_t base_offset, uint8_t files)
 {
-    int err = log_list_reserve(log);
+    int err = log_list_reserve(log, 1);
     struct segment *segment = err == 0 ? segment_create(log, base_offset) : NULL;
     if (!segment)
         return -ENOMEM;

@@ -420,7 +420,7 @@ int log_truncate_all(struct log *log, int64_t new_start)
     struct file_ref *file;
     int err = log_ensure_dir(log);
     if (err == 0)
-        err = log_list_reserve(log);
+        err = log_list_reserve(log, 1);
     struct segment *segment = err == 0 ? segment_create(log, new_start) : NULL;
     if (!segment)
         return err < 0 ? err : -ENOMEM;

@@ -19,6 +19,7 @@ struct trial {
     struct model model;
     bool torn_append; /* the machine died while it appended: the batch may be there */
     bool appending;
+    bool pieces; /* a group becomes more than one segment */
 };
 
 static void between(void *context)
@@ -32,14 +33,16 @@ static int clean(struct trial *trial, bool appending)
 {
     struct log_clean_rules rules = clean_rules();
     rules.delete_retention_ms = 0;
+    rules.segment_max_bytes = trial->pieces ? 400 : 0;
     trial->appending = appending;
     return clean_in_steps(&trial->kit, &rules, env_wall_ms(trial->kit.env), 400, between, trial);
 }
 
 /* A log that was cleaned once, grew, and is to be cleaned again. */
-static void prepare(struct trial *trial, uint64_t seed)
+static void prepare(struct trial *trial, uint64_t seed, bool pieces)
 {
     memset(trial, 0, sizeof *trial);
+    trial->pieces = pieces;
     model_init(&trial->model, seed);
     clean_kit_init(&trial->kit, 1200);
     for (int round = 0; round < 2; round++) {
@@ -118,14 +121,14 @@ static void live_on(struct trial *trial)
     model_check(&trial->model, kit, env_wall_ms(kit->env), 0);
 }
 
-static void crash_at_every_call(enum ram_crash how, bool appending, int seeds)
+static void crash_at_every_call(enum ram_crash how, bool appending, bool pieces, int seeds)
 {
     struct trial *trial = malloc(sizeof *trial);
     int dead = 0;
     for (int seed = 1; seed <= seeds; seed++) {
         bool over = false;
         for (int64_t call = 0; !over; call++) {
-            prepare(trial, (uint64_t)seed * 77);
+            prepare(trial, (uint64_t)seed * 77, pieces);
             ram_disk_reseed(trial->kit.disk, (uint64_t)(call * 1000 + seed));
             ram_disk_die_at(trial->kit.disk, ram_disk_calls(trial->kit.disk) + call);
             over = clean(trial, appending) == 0 && !trial->torn_append;
@@ -143,20 +146,39 @@ static void crash_at_every_call(enum ram_crash how, bool appending, int seeds)
 static void a_killed_process_leaves_the_old_log_or_the_new(void **state)
 {
     (void)state;
-    crash_at_every_call(RAM_CRASH_PROCESS, true, 2);
+    crash_at_every_call(RAM_CRASH_PROCESS, true, false, 2);
+    crash_at_every_call(RAM_CRASH_PROCESS, false, true, 2);
 }
 
 static void power_loss_leaves_the_old_log_or_the_new(void **state)
 {
     (void)state;
-    crash_at_every_call(RAM_CRASH_CLEAN, true, 2);
+    crash_at_every_call(RAM_CRASH_CLEAN, true, false, 2);
+    crash_at_every_call(RAM_CRASH_CLEAN, false, true, 2);
 }
 
 static void torn_sectors_and_names_leave_the_old_log_or_the_new(void **state)
 {
     (void)state;
-    crash_at_every_call(RAM_CRASH_TORN, false, 8);
-    crash_at_every_call(RAM_CRASH_TORN, true, 4);
+    crash_at_every_call(RAM_CRASH_TORN, false, false, 4);
+    crash_at_every_call(RAM_CRASH_TORN, true, false, 4);
+    crash_at_every_call(RAM_CRASH_TORN, false, true, 6);
+}
+
+static void crash_twice(struct trial *trial, int64_t call, int64_t second, bool pieces,
+                        bool *ret_over)
+{
+    prepare(trial, 5, pieces);
+    ram_disk_reseed(trial->kit.disk, (uint64_t)(call * 100 + second));
+    ram_disk_die_at(trial->kit.disk, ram_disk_calls(trial->kit.disk) + call);
+    *ret_over = clean(trial, false) == 0;
+    kit_drop(&trial->kit);
+    ram_disk_crash(trial->kit.disk, RAM_CRASH_TORN);
+    ram_disk_die_at(trial->kit.disk, ram_disk_calls(trial->kit.disk) + second);
+    (void)kit_open(&trial->kit);
+    crash_and_open(trial, second % 2 ? RAM_CRASH_TORN : RAM_CRASH_PROCESS);
+    check(trial);
+    kit_close(&trial->kit);
 }
 
 /* The same with a second crash while the first one is recovered from. */
@@ -164,21 +186,11 @@ static void a_crash_while_a_swap_is_finished_is_recovered(void **state)
 {
     (void)state;
     struct trial *trial = malloc(sizeof *trial);
-    bool over = false;
-    for (int64_t call = 0; !over; call++) {
-        for (int64_t second = 0; second < 40; second += 3) {
-            prepare(trial, 5);
-            ram_disk_reseed(trial->kit.disk, (uint64_t)(call * 100 + second));
-            ram_disk_die_at(trial->kit.disk, ram_disk_calls(trial->kit.disk) + call);
-            over = clean(trial, false) == 0;
-            kit_drop(&trial->kit);
-            ram_disk_crash(trial->kit.disk, RAM_CRASH_TORN);
-            ram_disk_die_at(trial->kit.disk, ram_disk_calls(trial->kit.disk) + second);
-            (void)kit_open(&trial->kit);
-            crash_and_open(trial, second % 2 ? RAM_CRASH_TORN : RAM_CRASH_PROCESS);
-            check(trial);
-            kit_close(&trial->kit);
-        }
+    for (int pieces = 0; pieces < 2; pieces++) {
+        bool over = false;
+        for (int64_t call = 0; !over; call++)
+            for (int64_t second = 0; second < 40; second += 3)
+                crash_twice(trial, call, second, pieces, &over);
     }
     free(trial);
 }
@@ -190,12 +202,12 @@ static void a_failing_call_leaves_a_log_that_opens(void **state)
     (void)state;
     static const int errors[] = {-EIO, -ENOSPC};
     struct trial *trial = malloc(sizeof *trial);
-    for (size_t e = 0; e < 2; e++) {
+    for (size_t e = 0; e < 4; e++) {
         bool over = false;
         for (int64_t call = 0; !over; call++) {
-            prepare(trial, 9);
+            prepare(trial, 9, e / 2);
             int64_t at = ram_disk_calls(trial->kit.disk) + call;
-            ram_disk_fail_at(trial->kit.disk, at, errors[e]);
+            ram_disk_fail_at(trial->kit.disk, at, errors[e % 2]);
             int err = clean(trial, false);
             over = ram_disk_calls(trial->kit.disk) <= at;
             ram_disk_fail_at(trial->kit.disk, -1, 0);

@@ -111,6 +111,9 @@ static void clean(struct run *run)
     rules.delete_retention_ms = run->retention_ms;
     if (model_random(&run->model, 4) == 0)
         rules.map_bytes = 24 * (int64_t)(8 + model_random(&run->model, 20));
+    if (model_random(&run->model, 3) == 0) /* as if what stays were too much for one segment */
+        rules.segment_max_bytes =
+            run->kit.settings.segment_bytes / 4 + model_random(&run->model, 500);
     int64_t now_ms = env_wall_ms(run->kit.env), before = log_cleaned_to(run->kit.log);
     assert_int_equal(clean_in_steps(&run->kit, &rules, now_ms, 1 + model_random(&run->model, 2000),
                                     between, run),

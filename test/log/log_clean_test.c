@@ -739,6 +739,46 @@ static void the_map_finds_the_last_offset_of_every_key(void **state)
     ram_disk_destroy(disk);
 }
 
+/* A reader that holds the old segments goes on in them; who comes later reads the new ones. */
+static void what_is_too_large_for_one_segment_becomes_several(void **state)
+{
+    (void)state;
+    struct kit kit;
+    struct log_clean_rules rules = clean_rules();
+    clean_kit_init(&kit, 9000);
+    for (int i = 0; i < 60; i++)
+        clean_put(&kit, arena_printf(&kit.arena, "key%d", i % 40), "a value of some bytes");
+    clean_roll(&kit);
+    rules.segment_max_bytes = 1000;
+    assert_true(kit.log->segment_count < 5);
+    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
+    struct log *log = kit.log;
+    assert_in_range(log->segment_count, 5, 9);
+    for (int i = 0; i < log->segment_count; i++) {
+        assert_true(segment_size(log->segments[i]) <= 1000);
+        if (i > 0)
+            assert_true(log->segments[i]->base_offset > log->segments[i - 1]->base_offset);
+    }
+    struct read_log read;
+    clean_read(&kit, 0, &read);
+    assert_int_equal(read.count, 40);
+    for (int i = 0; i < read.count; i++)
+        assert_int_equal(read.records[i].offset, 20 + i);
+
+    /* The next cleaning puts them together again, and a start finds what there is. */
+    clean_put(&kit, "key0", "again");
+    clean_roll(&kit);
+    rules.segment_max_bytes = 0;
+    assert_int_equal(clean_all(&kit, &rules, 6000), 0);
+    assert_int_equal(log->segment_count, 2);
+    kit.recovery_point = log_end_offset(kit.log);
+    kit_drop(&kit);
+    assert_int_equal(kit_open(&kit), 0);
+    clean_read(&kit, 0, &read);
+    assert_int_equal(read.count, 40);
+    kit_close(&kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -767,6 +807,7 @@ int main(void)
         cmocka_unit_test(a_cleaned_log_is_found_as_it_was_left),
         cmocka_unit_test(a_full_disk_leaves_the_log_as_it_was),
         cmocka_unit_test(the_map_finds_the_last_offset_of_every_key),
+        cmocka_unit_test(what_is_too_large_for_one_segment_becomes_several),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
