@@ -75,6 +75,7 @@ struct partition {
     /* Held while the log is cleaned, and by whoever must not be disturbed by that; taken before
      * append_lock. A cleaning looks every few MiB whether it is to give up. */
     struct parklock clean_lock;
+    int64_t clean_after_ns;   /* home loop: the last cleaning was given up; not again before */
     _Atomic bool cleaning;    /* a cleaning has the lock: retention waits for its end */
     _Atomic bool uncleanable; /* the cleaner met damage (KIP-346): not again before a restart */
     pthread_mutex_t replica_lock;

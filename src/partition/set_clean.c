@@ -6,12 +6,19 @@
  *    to pass, or a transaction to end.
  * 2. A look measures every compacted log in a pool job and begins with the dirtiest that is due, as
  *    long as fewer than log.cleaner.threads are being cleaned.
- * 3. All cleanings share one rate of bytes. Who is over it waits, on the loop. */
+ * 3. All cleanings share one rate of bytes. Who is over it waits, on the loop.
+ * 4. A log whose cleaning was given up is left alone for a while, so that others come to their
+ * turn.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/errors.h"
 #include "partition/set_private.h"
+
+/* Looks that nothing has asked for are no closer than this, whatever log.cleaner.backoff.ms says.
+ */
+#define LOOK_AGAIN_MIN_NS (1000 * NS_PER_MS)
 
 /* A log that may be cleaned. */
 struct clean_candidate {
@@ -47,6 +54,11 @@ static void look_within(struct partition_set *set, int64_t wait_ns)
         return;
     if (!timer_armed(&cleaner->timer) || cleaner->timer.due_ns > due_ns)
         loop_timer_set(set->home, &cleaner->timer, due_ns);
+}
+
+static int64_t again_ns(const struct set_cleaner *cleaner)
+{
+    return cleaner->backoff_ns > LOOK_AGAIN_MIN_NS ? cleaner->backoff_ns : LOOK_AGAIN_MIN_NS;
 }
 
 static void wake_run(struct loop *loop, struct loop_task *task)
@@ -98,6 +110,11 @@ static bool collect_one(void *context, struct partition *partition)
     struct clean_look *look = context;
     if (!may_be_cleaned(partition))
         return true;
+    int64_t left_alone_ns = partition->clean_after_ns - partition->set->home->now_ns;
+    if (left_alone_ns > 0) {
+        look_within(partition->set, left_alone_ns);
+        return true;
+    }
     if (look->count == look->capacity) {
         int32_t capacity = look->capacity ? look->capacity * 2 : 16;
         void *grown = realloc(look->items, (size_t)capacity * sizeof *look->items);
@@ -130,6 +147,7 @@ static void look_run(struct pool_job *job)
         item->err = log_measure_dirt(item->partition->log, &item->rules, now_ms, &item->dirt);
         if (item->err < 0) {
             set_clean_fault(item->partition, item->err);
+            look->wait_ms = 0;
             continue;
         }
         if (!item->dirt.due) {
@@ -152,12 +170,14 @@ static void look_done(struct loop *loop, struct pool_job *job)
     bool more = look->due_count > 1;
     if (look->best >= 0 && !cleaner->stopping) {
         struct clean_candidate *best = &look->items[look->best];
-        if (!set_clean_run(partition_ref(best->partition), &best->rules, &best->dirt))
-            look_within(set, cleaner->backoff_ns);
+        if (!set_clean_run(partition_ref(best->partition), &best->rules, &best->dirt)) {
+            look_within(set, again_ns(cleaner));
+            more = false;
+        }
     }
     if (look->wait_ms < INT64_MAX / NS_PER_MS) {
         int64_t wait_ns = look->wait_ms * NS_PER_MS;
-        look_within(set, wait_ns > cleaner->backoff_ns ? wait_ns : cleaner->backoff_ns);
+        look_within(set, wait_ns > again_ns(cleaner) ? wait_ns : again_ns(cleaner));
     }
     look_free(look);
     if (more || cleaner->look_again)
@@ -189,17 +209,19 @@ static void look_start(struct partition_set *set)
 
 /* ---- what others tell ---- */
 
-void set_clean_ended(struct partition_set *set, bool completed)
+void set_clean_ended(struct partition *partition, bool completed)
 {
+    struct partition_set *set = partition->set;
     set->cleaner.running--;
     if (set->cleaner.stopping)
         return;
     if (completed) {
         atomic_fetch_add(&set->cleaner.cleaned_count, 1);
-        look_start(set);
     } else {
-        look_within(set, set->cleaner.backoff_ns);
+        partition->clean_after_ns = set->home->now_ns + again_ns(&set->cleaner);
+        look_within(set, again_ns(&set->cleaner));
     }
+    look_start(set);
 }
 
 void set_clean_fault(struct partition *partition, int err)
@@ -230,6 +252,8 @@ static void configure(struct set_cleaner *cleaner, const struct broker_settings 
     cleaner->threads = settings->log_cleaner_threads;
     cleaner->map_bytes = settings->log_cleaner_dedupe_buffer_size;
     cleaner->load_factor = settings->log_cleaner_io_buffer_load_factor;
+    if (cleaner->bytes_per_second != settings->log_cleaner_io_max_bytes_per_second)
+        cleaner->throttled_until_ns = 0; /* the wait was for another rate */
     cleaner->bytes_per_second = settings->log_cleaner_io_max_bytes_per_second;
     cleaner->backoff_ns = settings->log_cleaner_backoff_ms < INT64_MAX / NS_PER_MS / 2
                               ? settings->log_cleaner_backoff_ms * NS_PER_MS

@@ -19,7 +19,7 @@
 #define STEP_BYTES_MIN (16 * 1024)
 #define STEPS_PER_SECOND 4             /* under a rate */
 #define PAUSE_MAX_NS (200 * NS_PER_MS) /* how late a deletion is noticed */
-#define SWAP_RETRY_NS (50 * NS_PER_MS)
+#define SWAP_RETRY_NS (25 * NS_PER_MS) /* twice as long after each time, up to PAUSE_MAX_NS */
 
 enum clean_stage { STAGE_PREPARE, STAGE_BEGIN, STAGE_STEP, STAGE_SWAP, STAGE_END, STAGE_NOTE };
 
@@ -38,6 +38,7 @@ struct clean_run {
     int err;
     enum log_cleaning_next next;
     int64_t step_bytes, moved_bytes;
+    int64_t swap_retry_ns;
 };
 
 static void run_go(struct clean_run *run);
@@ -73,6 +74,8 @@ static void say_cleaned(const struct clean_run *run)
 static int end(struct clean_run *run)
 {
     struct partition *partition = run->partition;
+    if (!log_cleaning_holds(run->cleaning))
+        return -ECANCELED;
     log_set_cleaned_to(partition->log, log_cleaning_end(run->cleaning));
     say_cleaned(run);
     set_retain(partition, env_wall_ms(partition->set->env));
@@ -123,12 +126,11 @@ static void job_run(struct pool_job *job)
 static void run_free(struct clean_run *run, bool completed)
 {
     struct partition *partition = run->partition;
-    struct partition_set *set = partition->set;
     atomic_store(&partition->cleaning, false);
     parklock_release(&partition->clean_lock);
-    partition_unref(partition);
     free(run);
-    set_clean_ended(set, completed);
+    set_clean_ended(partition, completed);
+    partition_unref(partition);
 }
 
 /* Leave what was cleaned, drop what was not finished. */
@@ -180,9 +182,20 @@ static enum clean_stage stage_after(const struct clean_run *run)
 static void pause_for(struct clean_run *run, int64_t wait_ns)
 {
     struct loop *loop = run->partition->set->home;
-    if (wait_ns > PAUSE_MAX_NS)
-        wait_ns = PAUSE_MAX_NS;
     loop_timer_set(loop, &run->pause, loop->now_ns + wait_ns);
+}
+
+static void throttle_pause(struct clean_run *run, int64_t wait_ns)
+{
+    pause_for(run, wait_ns < PAUSE_MAX_NS ? wait_ns : PAUSE_MAX_NS);
+}
+
+/* A reader that is slow keeps an earlier segment of that name. */
+static void swap_later(struct clean_run *run)
+{
+    pause_for(run, run->swap_retry_ns);
+    if (run->swap_retry_ns < PAUSE_MAX_NS)
+        run->swap_retry_ns *= 2;
 }
 
 static void job_done(struct loop *loop, struct pool_job *job)
@@ -198,9 +211,12 @@ static void job_done(struct loop *loop, struct pool_job *job)
         return;
     }
     if (run->err == -EAGAIN && run->stage == STAGE_SWAP) {
-        pause_for(run, SWAP_RETRY_NS);
+        swap_later(run);
         return;
     }
+    run->swap_retry_ns = SWAP_RETRY_NS;
+    if (run->err < 0 && run->stage == STAGE_NOTE) /* the next checkpoints say it */
+        atomic_store(&run->partition->dir->dirty, true);
     if (run->err < 0) {
         set_clean_fault(run->partition, run->err);
         give_up(run);
@@ -213,7 +229,7 @@ static void job_done(struct loop *loop, struct pool_job *job)
     }
     run->stage = stage_after(run);
     if (wait_ns > 0)
-        pause_for(run, wait_ns);
+        throttle_pause(run, wait_ns);
     else
         run_go(run);
 }
@@ -224,7 +240,7 @@ static void pause_over(struct loop *loop, struct loop_timer *timer)
     const struct set_cleaner *cleaner = &run->partition->set->cleaner;
     int64_t wait_ns = cleaner->throttled_until_ns - loop->now_ns;
     if (wait_ns > 0 && !cleaner->stopping && !must_give_up(run->partition))
-        pause_for(run, wait_ns);
+        throttle_pause(run, wait_ns);
     else
         run_go(run);
 }
@@ -283,6 +299,7 @@ bool set_clean_run(struct partition *partition, const struct log_clean_rules *ru
     run->job.done = job_done;
     run->park.fire = run_fire;
     run->locked.run = run_locked;
+    run->swap_retry_ns = SWAP_RETRY_NS;
     loop_timer_init(&run->pause, pause_over);
     atomic_store(&partition->cleaning, true);
     set->cleaner.running++;

@@ -57,8 +57,8 @@ void set_retain(struct partition *partition, int64_t now_ms);
 
 /* set_clean.c */
 void set_clean_init(struct partition_set *set, const struct broker_settings *settings);
-/* Home loop: one cleaning has ended; whether it came to its end. */
-void set_clean_ended(struct partition_set *set, bool completed);
+/* Home loop: a cleaning of this partition has ended; whether it came to its end. */
+void set_clean_ended(struct partition *partition, bool completed);
 
 /* What an error of the cleaner means for the partition: nothing, that it is not cleaned any more,
  * or that its directory is offline. Any thread. */
