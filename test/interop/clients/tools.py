@@ -43,8 +43,10 @@ class Tools(Client):
         for exception, name in EXCEPTIONS.items():
             if f"{exception}:" in said:
                 raise ClientError(name, said.strip().splitlines()[0][:200])
-        if status or "Error while executing" in said or "Exception" in said:
-            words = next((line for line in said.splitlines() if "Exception" in line or "ERROR" in line), said.strip()[-300:])
+        # A warning may be of something that the client tried again: what was asked for is checked by the scenario.
+        errors = [line for line in said.splitlines() if ("Exception" in line or "ERROR" in line) and "WARN " not in line]
+        if status or "Error while executing" in said or any("Exception" in line for line in errors):
+            words = errors[0] if errors else said.strip()[-300:]
             raise ClientError("FAILED", f"{tool} ended with {status}: {words[:300]}")
 
     def produce(self, topic, records, acks="all", codec="none", idempotent=False, config=None):
