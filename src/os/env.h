@@ -154,7 +154,8 @@ struct env_ops {
     int (*poller_change)(struct env_poller *poller, int sock, unsigned events, void *tag);
     int (*poller_remove)(struct env_poller *poller, int sock);
     /* Waits until an event, a wake or the deadline (monotonic ns; -1 none, 0 do not wait). Returns
-     * the number of events, 0 for a wake or the deadline. Wakes are merged and consumed. */
+     * the number of events, 0 for a wake, the deadline, or an earlier one that was given up: look
+     * at the clock. Wakes are merged and consumed. */
     int (*poller_wait)(struct env_poller *poller, struct env_poll_event *events, int max,
                        int64_t deadline_ns);
     void (*poller_wake)(struct env_poller *poller);

@@ -59,7 +59,8 @@ ssize_t linux_file_write(struct env *env, int file, const struct iovec *parts, i
     (void)env;
     if (count > ENV_PARTS_MAX)
         count = ENV_PARTS_MAX;
-    ssize_t n = linux_retry(pwritev(file, parts, count, offset));
+    ssize_t n = linux_retry(count == 1 ? pwrite(file, parts[0].iov_base, parts[0].iov_len, offset)
+                                       : pwritev(file, parts, count, offset));
     return n < 0 ? -errno : n;
 }
 

@@ -310,7 +310,9 @@ ssize_t linux_sock_write(struct env *env, int sock, const struct iovec *parts, i
     if (count > ENV_PARTS_MAX)
         count = ENV_PARTS_MAX;
     struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
-    ssize_t n = linux_retry(sendmsg(sock, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0)));
+    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+    ssize_t n = linux_retry(count == 1 ? send(sock, parts[0].iov_base, parts[0].iov_len, flags)
+                                       : sendmsg(sock, &message, flags));
     return n < 0 ? -errno : n;
 }
 

@@ -1,10 +1,13 @@
 /* epoll, level-triggered for sockets. Wakes come through an eventfd that is edge-triggered: every
- * write is an event of its own and the counter need not be read back, which saves a system call. */
+ * write is an event of its own and the counter need not be read back, which saves a system call.
+ *
+ * Deadlines come through a timer of the kernel's, edge-triggered too, that is only ever set
+ * earlier: most are seconds away and move on with every wait, and a timeout of epoll_wait would be
+ * queued and taken back each time. So a wait may end early, once per deadline that was given up. */
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -17,7 +20,8 @@ struct env_poller {
     struct env *env;
     int epoll;
     int wake;
-    bool no_pwait2; /* the kernel is older than 5.11 */
+    int timer;
+    int64_t timer_ns; /* when it goes off; 0: it is not set */
 };
 
 struct env_poller *linux_poller_create(struct env *env)
@@ -29,8 +33,11 @@ struct env_poller *linux_poller_create(struct env *env)
     poller->env = env;
     poller->epoll = epoll_create1(EPOLL_CLOEXEC);
     poller->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (poller->epoll < 0 || poller->wake < 0 ||
-        epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->wake, &event) < 0) {
+    poller->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event due = {.events = EPOLLIN | EPOLLET, .data.ptr = &poller->timer};
+    if (poller->epoll < 0 || poller->wake < 0 || poller->timer < 0 ||
+        epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->wake, &event) < 0 ||
+        epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->timer, &due) < 0) {
         linux_poller_destroy(poller);
         return NULL;
     }
@@ -43,6 +50,8 @@ void linux_poller_destroy(struct env_poller *poller)
         return;
     if (poller->wake >= 0)
         close(poller->wake);
+    if (poller->timer >= 0)
+        close(poller->timer);
     if (poller->epoll >= 0)
         close(poller->epoll);
     free(poller);
@@ -74,40 +83,35 @@ int linux_poller_remove(struct env_poller *poller, int sock)
     return poller_control(poller, EPOLL_CTL_DEL, sock, 0, NULL);
 }
 
-static int wait_ns(struct env_poller *poller, struct epoll_event *events, int max, int64_t left_ns)
+/* Have the timer go off at this time, or before. */
+static void timer_set(struct env_poller *poller, int64_t deadline_ns)
 {
-    if (left_ns <= 0)
-        return epoll_wait(poller->epoll, events, max, (int)left_ns);
-    if (!poller->no_pwait2) {
-        struct timespec left = {left_ns / 1000000000, left_ns % 1000000000};
-        int n = epoll_pwait2(poller->epoll, events, max, &left, NULL);
-        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
-            return n;
-        poller->no_pwait2 = true;
-    }
-    int64_t left_ms = left_ns / 1000000 + 1; /* late rather than early, and never a busy loop */
-    return epoll_wait(poller->epoll, events, max, left_ms > 1000000 ? 1000000 : (int)left_ms);
+    if (poller->timer_ns > 0 && poller->timer_ns <= deadline_ns)
+        return;
+    struct itimerspec at = {.it_value = {deadline_ns / 1000000000, deadline_ns % 1000000000}};
+    must(timerfd_settime(poller->timer, TFD_TIMER_ABSTIME, &at, NULL) == 0);
+    poller->timer_ns = deadline_ns;
 }
 
 int linux_poller_wait(struct env_poller *poller, struct env_poll_event *events, int max,
                       int64_t deadline_ns)
 {
     struct epoll_event ready[POLLER_BATCH_MAX];
-    int64_t left_ns = deadline_ns;
     if (max > POLLER_BATCH_MAX)
         max = POLLER_BATCH_MAX;
-    if (deadline_ns > 0) {
-        left_ns = deadline_ns - env_now_ns(poller->env);
-        if (left_ns < 0)
-            left_ns = 0;
-    }
-    int count = wait_ns(poller, ready, max, left_ns);
+    if (deadline_ns > 0)
+        timer_set(poller, deadline_ns);
+    int count = epoll_wait(poller->epoll, ready, max, deadline_ns == 0 ? 0 : -1);
     if (count < 0)
         return errno == EINTR ? 0 : -errno;
     int filled = 0;
     for (int i = 0; i < count; i++) {
         if (ready[i].data.ptr == poller)
             continue;
+        if (ready[i].data.ptr == &poller->timer) {
+            poller->timer_ns = 0;
+            continue;
+        }
         unsigned is = ready[i].events;
         events[filled].events = (is & EPOLLIN ? ENV_POLL_IN : 0) |
                                 (is & EPOLLOUT ? ENV_POLL_OUT : 0) |

@@ -112,6 +112,38 @@ static void timers_fire_in_order_of_their_due_time(void **state)
     assert_int_equal(loop->timers.size, 0);
 }
 
+static void a_timer_that_is_moved_fires_once_at_its_last_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loop *loop = &fixture->loop;
+    int log[1], count = 0, turns = 0;
+    struct note note = {.log = log, .count = &count};
+    loop_timer_init(&note.timer, note_fire);
+    int64_t last = 0;
+    for (int i = 0; i < 3; i++) { /* the poller is told of the first and the earliest */
+        last = env_now_ns(fixture->env) + (i == 1 ? 5 : 20) * 1000000;
+        loop_timer_set(loop, &note.timer, last);
+        fixture->env->ops->poller_wake(loop->poller);
+        loop_turn(loop);
+        assert_int_equal(count, loop->now_ns >= last);
+        if (count > 0)
+            return; /* the machine stood still meanwhile */
+    }
+    while (count == 0) {
+        loop_turn(loop);
+        turns++;
+        assert_int_equal(count, loop->now_ns >= last);
+    }
+    assert_true(turns <= 3); /* it sleeps, but for the time that was given up */
+    /* And again, from nothing. */
+    last = env_now_ns(fixture->env) + 2000000;
+    count = 0;
+    loop_timer_set(loop, &note.timer, last);
+    while (count == 0)
+        loop_turn(loop);
+    assert_true(loop->now_ns >= last);
+}
+
 static void timer_rearm(struct loop *loop, struct loop_timer *timer)
 {
     struct note *note = container_of(timer, struct note, timer);
@@ -417,6 +449,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_task_that_defers_itself_runs_once_per_turn, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(timers_fire_in_order_of_their_due_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_timer_that_is_moved_fires_once_at_its_last_time, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_timer_armed_for_the_past_does_not_hold_the_loop, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_late_turn_tells_its_gap, setup, teardown),
