@@ -166,17 +166,17 @@ struct broker_settings {
     int64_t metadata_log_max_snapshot_interval_ms;
 
     /* own keys */
-    int32_t event_loops;            /* jackdaw.event.loops; 0: one per core */
-    int32_t pool_threads;           /* jackdaw.pool.threads; 0: the default of os/pool */
-    int64_t disk_slow_ms;           /* jackdaw.disk.slow.ms */
-    int32_t open_files_max;         /* jackdaw.log.open.files.max: descriptors of closed segments */
-    int64_t request_memory_bytes;   /* jackdaw.request.memory.bytes: the common budget */
-    int32_t request_elephant_bytes; /* jackdaw.request.elephant.bytes */
-    int32_t connection_inflight_max;  /* jackdaw.connection.inflight.max */
-    int64_t response_memory_bytes;    /* jackdaw.response.memory.bytes */
-    int32_t connection_output_bytes;  /* jackdaw.connection.output.bytes */
-    struct str log_file;              /* jackdaw.log.file; data NULL: standard error */
-    enum log_level_setting log_level; /* jackdaw.log.level */
+    int32_t event_loops;          /* jackdaw.event.loops; 0: one per core */
+    int32_t pool_threads;         /* jackdaw.pool.threads; 0: the default of os/pool */
+    int64_t disk_slow_ms;         /* jackdaw.disk.slow.ms */
+    int32_t open_files_max;       /* jackdaw.log.open.files.max: descriptors of closed segments */
+    int64_t request_memory_bytes; /* jackdaw.request.memory.bytes: the common budget */
+    int32_t connection_inflight_max;    /* jackdaw.connection.inflight.max */
+    int64_t response_memory_bytes;      /* jackdaw.response.memory.bytes */
+    int64_t fetch_session_memory_bytes; /* jackdaw.fetch.session.memory.bytes */
+    int32_t connection_output_bytes;    /* jackdaw.connection.output.bytes */
+    struct str log_file;                /* jackdaw.log.file; data NULL: standard error */
+    enum log_level_setting log_level;   /* jackdaw.log.level */
 };
 
 enum {

@@ -372,6 +372,7 @@ static void compute_request_memory(struct settings_job *job)
     int64_t queued = get_long(job, BROKER_CONFIG_QUEUED_MAX_REQUEST_BYTES);
     bool own = is_set(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
     s->request_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
+    s->fetch_session_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_FETCH_SESSION_MEMORY_BYTES);
     s->response_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_RESPONSE_MEMORY_BYTES);
     if (queued > 0 && queued < s->socket_request_max_bytes)
         settings_fail(
@@ -397,7 +398,6 @@ static void compute_own(struct settings_job *job)
     s->pool_threads = get_int(job, BROKER_CONFIG_JACKDAW_POOL_THREADS);
     s->disk_slow_ms = get_long(job, BROKER_CONFIG_JACKDAW_DISK_SLOW_MS);
     s->open_files_max = get_int(job, BROKER_CONFIG_JACKDAW_LOG_OPEN_FILES_MAX);
-    s->request_elephant_bytes = get_int(job, BROKER_CONFIG_JACKDAW_REQUEST_ELEPHANT_BYTES);
     s->connection_inflight_max = get_int(job, BROKER_CONFIG_JACKDAW_CONNECTION_INFLIGHT_MAX);
     s->connection_output_bytes = get_int(job, BROKER_CONFIG_JACKDAW_CONNECTION_OUTPUT_BYTES);
     s->log_file = get_text(job, BROKER_CONFIG_JACKDAW_LOG_FILE);

@@ -663,7 +663,8 @@ int broker_create(struct env *env, const struct say *say, struct broker_config *
     uint64_t seed;
     env_random(env, &seed, sizeof seed);
     if (err == 0 && !(broker->sessions = fetch_sessions_create(
-                          config->settings.max_incremental_fetch_session_cache_slots, seed)))
+                          config->settings.max_incremental_fetch_session_cache_slots,
+                          config->settings.fetch_session_memory_bytes, seed)))
         err = -ENOMEM;
     if (err != 0) {
         broker->static_config = NULL; /* still the caller's */

@@ -8,6 +8,7 @@
 #include "base/map.h"
 
 #define BUCKETS_FIRST 16
+#define MALLOC_OVERHEAD 16
 
 struct fetch_sessions {
     pthread_mutex_t lock;
@@ -15,10 +16,11 @@ struct fetch_sessions {
     struct map by_id; /* to struct fetch_session * */
     int32_t max;
     uint64_t seed;
-    _Atomic int64_t partition_count; /* of all sessions, borrowed ones too */
+    int64_t max_bytes;
+    _Atomic int64_t bytes; /* of all sessions, borrowed ones too */
 };
 
-struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, uint64_t seed)
+struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, int64_t max_bytes, uint64_t seed)
 {
     struct fetch_sessions *sessions = calloc(1, sizeof *sessions);
     if (!sessions)
@@ -27,13 +29,32 @@ struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, uint64_t seed
     list_init(&sessions->by_use);
     map_init(&sessions->by_id, MAP_U64, sizeof(struct fetch_session *), seed);
     sessions->max = max_sessions;
+    sessions->max_bytes = max_bytes;
     sessions->seed = seed;
     return sessions;
 }
 
+/* What a partition takes: itself, its name, its share of the buckets, and what malloc adds. */
+static int64_t partition_bytes(struct str topic)
+{
+    return (int64_t)sizeof(struct fetch_partition) + topic.size +
+           2 * (int64_t)sizeof(struct fetch_partition *) + 2 * MALLOC_OVERHEAD;
+}
+
+/* Room for one more, or none: nothing is taken then. */
+static bool bytes_take(struct fetch_sessions *sessions, int64_t bytes)
+{
+    int64_t used = atomic_fetch_add_explicit(&sessions->bytes, bytes, memory_order_relaxed);
+    if (used + bytes <= sessions->max_bytes)
+        return true;
+    atomic_fetch_sub_explicit(&sessions->bytes, bytes, memory_order_relaxed);
+    return false;
+}
+
 static void partition_free(struct fetch_session *session, struct fetch_partition *partition)
 {
-    atomic_fetch_sub_explicit(&session->cache->partition_count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&session->cache->bytes, partition_bytes(partition->topic),
+                              memory_order_relaxed);
     free((char *)(uintptr_t)partition->topic.data);
     free(partition);
 }
@@ -97,7 +118,10 @@ static struct fetch_session *session_drop(struct fetch_sessions *sessions,
 static bool make_room(struct fetch_sessions *sessions, int64_t now_ns,
                       struct fetch_session **ret_ended)
 {
-    if ((int32_t)map_count(&sessions->by_id) < sessions->max)
+    if ((int32_t)map_count(&sessions->by_id) < sessions->max &&
+        atomic_load_explicit(&sessions->bytes, memory_order_relaxed) +
+                partition_bytes((struct str){NULL, 0}) <=
+            sessions->max_bytes)
         return true;
     if (list_empty(&sessions->by_use))
         return false;
@@ -241,13 +265,13 @@ static void buckets_grow(struct fetch_session *session)
 struct fetch_partition *fetch_session_add(struct fetch_session *session, struct uuid topic_id,
                                           struct str topic, int32_t index)
 {
-    if (session->watch.count >= FETCH_SESSION_PARTITIONS_MAX ||
-        atomic_load_explicit(&session->cache->partition_count, memory_order_relaxed) >=
-            FETCH_SESSIONS_PARTITIONS_MAX)
+    int64_t bytes = partition_bytes(topic);
+    if (session->watch.count >= FETCH_SESSION_PARTITIONS_MAX || !bytes_take(session->cache, bytes))
         return NULL;
     struct fetch_partition *partition = calloc(1, sizeof *partition);
     char *name = topic.data ? malloc((size_t)topic.size + 1) : NULL;
     if (!partition || (topic.data && !name)) {
+        atomic_fetch_sub_explicit(&session->cache->bytes, bytes, memory_order_relaxed);
         free(partition);
         free(name);
         return NULL;
@@ -260,7 +284,6 @@ struct fetch_partition *fetch_session_add(struct fetch_session *session, struct 
     partition->topic = (struct str){name, topic.size};
     partition->index = index;
     fetch_watch_add(&session->watch, partition);
-    atomic_fetch_add_explicit(&session->cache->partition_count, 1, memory_order_relaxed);
     uint32_t h = partition_hash(session, topic_id, topic, index) & session->bucket_mask;
     partition->next = session->buckets[h];
     session->buckets[h] = partition;

@@ -10,10 +10,9 @@
 #include "server/fetch_watch.h"
 
 enum {
-    FETCH_SESSION_FINAL_EPOCH = -1,          /* no session, or its end */
-    FETCH_SESSION_INITIAL_EPOCH = 0,         /* make one */
-    FETCH_SESSION_PARTITIONS_MAX = 100000,   /* of one */
-    FETCH_SESSIONS_PARTITIONS_MAX = 1000000, /* of all */
+    FETCH_SESSION_FINAL_EPOCH = -1,        /* no session, or its end */
+    FETCH_SESSION_INITIAL_EPOCH = 0,       /* make one */
+    FETCH_SESSION_PARTITIONS_MAX = 100000, /* of one */
 };
 
 #define FETCH_SESSION_EVICTION_NS (120 * INT64_C(1000000000)) /* Kafka's two minutes */
@@ -35,13 +34,16 @@ struct fetch_session {
     struct fetch_partition **buckets;
 };
 
-/* `seed` from env_random: clients choose what is hashed. */
-struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, uint64_t seed);
+/* `max_bytes` is for the partitions of all sessions together, with their names, which are as long as
+ * clients like. `seed` from env_random: clients choose what is hashed. */
+struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, int64_t max_bytes,
+                                             uint64_t seed);
 void fetch_sessions_destroy(struct fetch_sessions *sessions); /* NULL is accepted */
 /* End all sessions, none of which is borrowed: before the partitions go. */
 void fetch_sessions_clear(struct fetch_sessions *sessions);
 
-/* A new empty session, borrowed; NULL when the cache is full of sessions in use. `random` gives its
+/* A new empty session, borrowed; NULL when the cache is full of sessions in use, by their number or
+ * their bytes. `random` gives its
  * id. */
 struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, uint32_t random,
                                            bool uses_topic_ids, int64_t now_ns);

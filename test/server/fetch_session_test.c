@@ -9,6 +9,7 @@
 #include "server/fetch_session.h"
 
 #define SECOND (INT64_C(1000000000))
+#define PLENTY (INT64_C(1) << 30)
 
 static const struct uuid no_id;
 
@@ -20,7 +21,7 @@ static struct uuid id_of(uint8_t n)
 static void a_session_expects_the_next_epoch_each_time(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, true, 0), *again;
     assert_int_equal(session->id, 7);
     fetch_session_release(sessions, session);
@@ -41,7 +42,7 @@ static void a_session_expects_the_next_epoch_each_time(void **state)
 static void the_epoch_wraps_to_one_and_never_to_a_special_value(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, true, 0), *again;
     session->epoch = INT32_MAX;
     fetch_session_release(sessions, session);
@@ -54,7 +55,7 @@ static void the_epoch_wraps_to_one_and_never_to_a_special_value(void **state)
 static void a_borrowed_session_is_refused_to_others(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, true, 0), *again;
     assert_int_equal(fetch_session_acquire(sessions, 7, 1, true, 0, &again),
                      KAFKA_INVALID_FETCH_SESSION_EPOCH);
@@ -65,7 +66,7 @@ static void a_borrowed_session_is_refused_to_others(void **state)
 static void a_session_of_names_is_no_session_of_ids(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, false, 0), *again;
     fetch_session_release(sessions, session);
     assert_int_equal(fetch_session_acquire(sessions, 7, 1, true, 0, &again),
@@ -78,7 +79,7 @@ static void a_session_of_names_is_no_session_of_ids(void **state)
 static void a_session_removed_while_borrowed_lives_until_it_is_given_back(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, true, 0), *again;
     fetch_session_remove(sessions, 7);
     assert_int_equal(fetch_sessions_count(sessions), 0);
@@ -92,7 +93,7 @@ static void a_session_removed_while_borrowed_lives_until_it_is_given_back(void *
 static void ids_are_never_zero_nor_taken(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     struct fetch_session *a = fetch_session_create(sessions, 0, true, 0);
     struct fetch_session *b = fetch_session_create(sessions, 0x80000000u, true, 0);
     struct fetch_session *c = fetch_session_create(sessions, 0xffffffffu, true, 0);
@@ -111,7 +112,7 @@ static void ids_are_never_zero_nor_taken(void **state)
 static void a_full_cache_gives_way_only_to_long_idleness(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(2, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(2, PLENTY, 42);
     struct fetch_session *again;
     fetch_session_release(sessions, fetch_session_create(sessions, 1, true, 0));
     fetch_session_release(sessions, fetch_session_create(sessions, 2, true, 60 * SECOND));
@@ -131,7 +132,7 @@ static void a_full_cache_gives_way_only_to_long_idleness(void **state)
 static void a_session_in_use_is_not_evicted(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(1, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(1, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 1, true, 0);
     assert_null(fetch_session_create(sessions, 2, true, 1000 * SECOND));
     fetch_session_release(sessions, session);
@@ -144,7 +145,7 @@ static void a_session_in_use_is_not_evicted(void **state)
 static void no_slots_mean_no_sessions(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(0, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(0, PLENTY, 42);
     assert_null(fetch_session_create(sessions, 1, true, 1000 * SECOND));
     fetch_sessions_destroy(sessions);
 }
@@ -153,7 +154,7 @@ static void no_slots_mean_no_sessions(void **state)
 static void partitions_are_found_by_id_or_name_and_forgotten(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(10, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, PLENTY, 42);
     for (int ids = 0; ids < 2; ids++) {
         struct fetch_session *session = fetch_session_create(sessions, 7, ids, 0);
         char name[16];
@@ -195,7 +196,7 @@ static void partitions_are_found_by_id_or_name_and_forgotten(void **state)
 static void a_name_is_copied(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(1, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(1, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, false, 0);
     char name[] = "orders";
     fetch_session_add(session, no_id, str_of(name), 0);
@@ -208,7 +209,7 @@ static void a_name_is_copied(void **state)
 static void a_session_takes_no_more_partitions_than_the_limit(void **state)
 {
     (void)state;
-    struct fetch_sessions *sessions = fetch_sessions_create(1, 42);
+    struct fetch_sessions *sessions = fetch_sessions_create(1, PLENTY, 42);
     struct fetch_session *session = fetch_session_create(sessions, 7, true, 0);
     for (int32_t i = 0; i < FETCH_SESSION_PARTITIONS_MAX; i++)
         assert_non_null(fetch_session_add(session, id_of(1), (struct str){NULL, 0}, i));
@@ -217,22 +218,52 @@ static void a_session_takes_no_more_partitions_than_the_limit(void **state)
     fetch_sessions_destroy(sessions);
 }
 
-static void all_sessions_together_take_no_more_partitions_than_the_limit(void **state)
+static void all_sessions_together_take_no_more_memory_than_the_limit(void **state)
 {
     (void)state;
-    enum { SESSIONS = FETCH_SESSIONS_PARTITIONS_MAX / FETCH_SESSION_PARTITIONS_MAX };
-    struct fetch_sessions *sessions = fetch_sessions_create(SESSIONS + 1, 42);
-    struct fetch_session *last = fetch_session_create(sessions, 1, true, 0);
-    for (uint32_t s = 0; s < SESSIONS; s++) {
-        struct fetch_session *session = fetch_session_create(sessions, 100 + s, true, 0);
-        for (int32_t i = 0; i < FETCH_SESSION_PARTITIONS_MAX; i++)
-            assert_non_null(fetch_session_add(session, id_of(1), (struct str){NULL, 0}, i));
-        fetch_session_release(sessions, session);
+    enum { BYTES = 1 << 20 };
+    struct fetch_sessions *sessions = fetch_sessions_create(100, BYTES, 42);
+    struct fetch_session *last = fetch_session_create(sessions, 1, true, 0), *again;
+    for (uint32_t s = 0; s < 10; s++) {
+        struct fetch_session *session = fetch_session_create(sessions, 100 + s, true, SECOND * s);
+        for (int32_t i = 0; session && i < BYTES / 10; i++)
+            if (!fetch_session_add(session, id_of(1), (struct str){NULL, 0}, i))
+                break;
+        if (session)
+            fetch_session_release(sessions, session);
     }
     assert_null(fetch_session_add(last, id_of(1), (struct str){NULL, 0}, 0));
-    fetch_session_remove(sessions, 100);
-    assert_non_null(fetch_session_add(last, id_of(1), (struct str){NULL, 0}, 0));
+    /* No room for another session either, unless one was idle for long. */
+    assert_null(fetch_session_create(sessions, 200, true, 100 * SECOND));
     fetch_session_release(sessions, last);
+    fetch_session_remove(sessions, 1);
+    struct fetch_session *late = fetch_session_create(sessions, 200, true, 125 * SECOND);
+    assert_non_null(late);
+    assert_int_equal(fetch_session_acquire(sessions, 100, 1, true, 125 * SECOND, &again),
+                     KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+    assert_non_null(fetch_session_add(late, id_of(1), (struct str){NULL, 0}, 0));
+    fetch_session_release(sessions, late);
+    fetch_sessions_destroy(sessions);
+}
+
+/* A request can hold thousands of names that nobody ever made a topic of. */
+static void names_of_topics_count(void **state)
+{
+    (void)state;
+    static char name[32 * 1024];
+    memset(name, 'n', sizeof name);
+    struct fetch_sessions *sessions = fetch_sessions_create(10, 10 * sizeof name, 42);
+    struct fetch_session *session = fetch_session_create(sessions, 7, false, 0);
+    struct str topic = {name, sizeof name};
+    int taken = 0;
+    while (fetch_session_add(session, no_id, topic, taken))
+        taken++;
+    assert_int_equal(taken, 9);
+    struct fetch_partition *first = fetch_session_find(session, no_id, topic, 0);
+    fetch_session_forget(session, first);
+    assert_non_null(fetch_session_add(session, no_id, topic, 10));
+    assert_null(fetch_session_add(session, no_id, topic, 11));
+    fetch_session_release(sessions, session);
     fetch_sessions_destroy(sessions);
 }
 
@@ -280,7 +311,8 @@ int main(void)
         cmocka_unit_test(partitions_are_found_by_id_or_name_and_forgotten),
         cmocka_unit_test(a_name_is_copied),
         cmocka_unit_test(a_session_takes_no_more_partitions_than_the_limit),
-        cmocka_unit_test(all_sessions_together_take_no_more_partitions_than_the_limit),
+        cmocka_unit_test(all_sessions_together_take_no_more_memory_than_the_limit),
+        cmocka_unit_test(names_of_topics_count),
         cmocka_unit_test(a_hint_is_for_one_partition_and_one_offset),
         cmocka_unit_test(the_oldest_hints_go_first),
     };
