@@ -117,27 +117,18 @@ void update_init(struct partition_update *update, struct decision *decision,
     update->min_isr = min_isr < partition->replicas.count ? min_isr : partition->replicas.count;
 }
 
+void update_leave(struct partition_update *update, int32_t broker_id)
+{
+    update->exceptions.leaving = broker_id;
+    update->isr = ids_without(update->decision, update->isr, broker_id, broker_id);
+}
+
 /* Whether the replica's log directory is known to be there. */
 static bool directory_online(const struct partition_update *update, int32_t id)
 {
-    const struct partition_image *partition = update->partition;
+    const struct uuid *directory = partition_directory(update->partition, id);
     const struct broker_image *broker = image_broker(update->decision->head, id);
-    if (!partition->directories || !broker || broker->log_dir_count == 0)
-        return true;
-    for (int32_t i = 0; i < partition->replicas.count; i++) {
-        if (partition->replicas.items[i] != id)
-            continue;
-        struct uuid directory = partition->directories[i];
-        if (uuid_equal(directory, uuid_of(0, 2)))
-            return false; /* LOST */
-        if (uuid_is_zero(directory) || uuid_equal(directory, uuid_of(0, 1)))
-            return true;
-        for (int32_t j = 0; j < broker->log_dir_count; j++)
-            if (uuid_equal(broker->log_dirs[j], directory))
-                return true;
-        return false;
-    }
-    return true;
+    return !directory || !broker || broker_has_directory(broker, *directory);
 }
 
 static bool is_acceptable(const struct partition_update *update, int32_t id)

@@ -47,6 +47,9 @@ struct partition_update {
 void update_init(struct partition_update *update, struct decision *decision,
                  const struct topic_image *topic, const struct partition_image *partition);
 
+/* The broker's replica leaves the ISR and does not lead. */
+void update_leave(struct partition_update *update, int32_t broker_id);
+
 /* True when a record was added; ret_record is then what it says. */
 bool update_finish(struct partition_update *update, struct partition_change_record *ret_record);
 

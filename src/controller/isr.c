@@ -343,6 +343,9 @@ static int16_t assign_one(struct decision *decision, int32_t broker_id, struct u
     struct partition_change_record record;
     update_init(&update, decision, topic, partition);
     update.directories = directories;
+    /* The directory failed before the controller knew of the replica in it. */
+    if (!broker_has_directory(image_broker(decision->head, broker_id), directory))
+        update_leave(&update, broker_id);
     update_finish(&update, &record);
     return 0;
 }

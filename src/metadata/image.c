@@ -74,6 +74,26 @@ const struct broker_endpoint *broker_endpoint_named(const struct broker_image *b
     return NULL;
 }
 
+const struct uuid *partition_directory(const struct partition_image *partition, int32_t broker_id)
+{
+    for (int32_t i = 0; partition->directories && i < partition->replicas.count; i++)
+        if (partition->replicas.items[i] == broker_id)
+            return &partition->directories[i];
+    return NULL;
+}
+
+bool broker_has_directory(const struct broker_image *broker, struct uuid directory)
+{
+    if (uuid_equal(directory, uuid_of(0, 2))) /* LOST */
+        return false;
+    if (uuid_is_zero(directory) || uuid_equal(directory, uuid_of(0, 1)))
+        return true;
+    for (int32_t i = 0; i < broker->log_dir_count; i++)
+        if (uuid_equal(broker->log_dirs[i], directory))
+            return true;
+    return broker->log_dir_count == 0;
+}
+
 bool image_broker_alive(const struct image *image, int32_t id)
 {
     const struct broker_image *broker = image_broker(image, id);

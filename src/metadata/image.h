@@ -174,6 +174,12 @@ const struct controller_image *image_controller(const struct image *image, int32
 /* The endpoint of that listener, or NULL. */
 const struct broker_endpoint *broker_endpoint_named(const struct broker_image *broker,
                                                     struct str listener);
+/* Where the broker keeps its replica: a directory's id, or one that stands for none. NULL: it has
+ * no replica, or the metadata is of a level without directories. */
+const struct uuid *partition_directory(const struct partition_image *partition, int32_t broker_id);
+/* Whether the broker says that it has the directory, as Kafka sees it: UNASSIGNED and MIGRATING
+ * count, LOST does not, and a broker that names no directories has all of them. */
+bool broker_has_directory(const struct broker_image *broker, struct uuid directory);
 /* Registered, not fenced. */
 bool image_broker_alive(const struct image *image, int32_t id);
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/epoch.h"
+#include "base/list.h"
 #include "base/parklock.h"
 #include "base/uuid.h"
 #include "base/watermark.h"
@@ -62,6 +63,7 @@ struct partition {
     _Atomic int64_t flushed_ms;     /* monotonic: when a sync last began */
     _Atomic int64_t damage_said_ns; /* monotonic: when damage was last logged; 0: never */
     _Atomic int64_t sync_asked;     /* somebody waits until all below is on the device */
+    struct list placed;             /* home loop: in set->placed, with a reference */
     bool flush_passed;              /* the job's own: it failed for a reason that passes */
     _Atomic bool flushing;          /* `flush` is queued or runs, with a reference of its own */
     struct partition_set *set;
@@ -77,6 +79,7 @@ struct partition {
     struct parklock clean_lock;
     int64_t clean_after_ns;   /* home loop: the last cleaning was given up; not again before */
     _Atomic bool cleaning;    /* a cleaning has the lock: retention waits for its end */
+    bool unassigned;          /* home loop: the metadata names no or another directory for it */
     _Atomic bool uncleanable; /* the cleaner met damage (KIP-346): not again before a restart */
     pthread_mutex_t replica_lock;
     struct watermark end;                        /* log end offset */

@@ -148,6 +148,7 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
     atomic_init(&set->table, table);
     atomic_init(&set->disk_slow_ns, settings->disk_slow_ms * NS_PER_MS);
     watermark_init(&set->applied, -1, 0);
+    list_init(&set->placed);
     for (int32_t d = 0; d < dir_count; d++)
         pthread_mutex_init(&dirs[d].checkpoint_lock, NULL);
     set_tend_init(set);

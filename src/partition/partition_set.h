@@ -18,7 +18,11 @@ struct partition_assignment {
     int32_t leader_epoch;
     int32_t isr_size;
     int32_t replica_count;
-    int32_t dir; /* index into set->dirs, or -1: found on disk, else where the fewest are */
+    int32_t dir; /* index into set->dirs, or -1: found on disk, else see `directory` */
+    /* Where the metadata has it; the partition goes there if that directory is online and it lies
+     * in none, else where the fewest are. */
+    struct uuid directory;
+    bool has_directory; /* false: the metadata is of a level without directories */
     const struct topic_settings *settings; /* read during the call */
 };
 
@@ -62,7 +66,7 @@ struct partition_set {
     struct follow_step *steps_last;
     struct set_removal *removals; /* home loop: folders to remove, the first is under way */
     struct set_removal *removals_last;
-    bool removals_stopped;
+    bool stopping;
     /* What partition_set_load recovered. */
     _Atomic int64_t recovered_count, recovered_bytes, dropped_bytes;
     int64_t checkpoint_interval_ns, retention_interval_ns, retention_first_ns;
@@ -72,6 +76,11 @@ struct partition_set {
     struct set_cleaner cleaner;
     void (*dir_failed)(void *context, struct partition_dir *dir); /* any thread; may be NULL */
     void *dir_failed_context;
+    /* Partitions that lie elsewhere than the metadata says, a reference each, until somebody takes
+     * them from here; home loop. `placed_some` tells that there are more; may be NULL. */
+    struct list placed;
+    void (*placed_some)(void *context);
+    void *placed_context;
 };
 
 /* `dirs` are open log directories, taken over (the array too) on success; `files` and `epochs`

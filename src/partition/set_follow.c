@@ -101,10 +101,18 @@ static void create_done(struct loop *loop, struct pool_job *job)
 {
     (void)loop;
     struct follow_step *step = container_of(job, struct follow_step, job);
-    for (int32_t i = 0; i < step->partition_count; i++)
-        if (step->partitions[i] && set_insert(step->set, step->partitions[i]) != 0)
+    struct partition_set *set = step->set;
+    for (int32_t i = 0; i < step->partition_count; i++) {
+        if (!step->partitions[i])
+            continue;
+        if (set_insert(set, step->partitions[i]) == 0)
+            set_placed(step->partitions[i]);
+        else
             partition_unref(step->partitions[i]);
-    watermark_advance(&step->set->applied, step->metadata_offset);
+    }
+    watermark_advance(&set->applied, step->metadata_offset);
+    if (set->placed_some && !list_empty(&set->placed))
+        set->placed_some(set->placed_context);
     step_end(step);
 }
 
@@ -151,7 +159,7 @@ static void removal_done(struct loop *loop, struct pool_job *job)
 /* Takes the path over. Without memory the folder is left to the next start. */
 static void removal_queue(struct partition_set *set, char *path)
 {
-    struct set_removal *removal = set->removals_stopped ? NULL : calloc(1, sizeof *removal);
+    struct set_removal *removal = set->stopping ? NULL : calloc(1, sizeof *removal);
     if (!removal) {
         free(path);
         return;
@@ -169,7 +177,7 @@ static void removal_queue(struct partition_set *set, char *path)
 
 void set_removals_stop(struct partition_set *set)
 {
-    set->removals_stopped = true;
+    set->stopping = true;
     if (!set->removals)
         return;
     while (set->removals->next) {
@@ -317,7 +325,7 @@ static void change_create(struct follow_step *step, const struct partition_assig
     struct partition_set *set = step->set;
     struct partition_assignment placed = *item;
     if (placed.dir < 0)
-        placed.dir = set_emptiest_dir(set, counts);
+        placed.dir = set_dir_for(set, item, counts);
     if (placed.dir < 0)
         return; /* every directory is offline */
     counts[placed.dir]++;

@@ -72,6 +72,10 @@ struct partition *set_partition_create(struct partition_set *set,
     partition->topic = (struct str){topic, item->topic.size};
     partition->name = (struct str){name, size};
     partition->index = item->index;
+    partition->unassigned =
+        item->has_directory &&
+        !uuid_equal(item->directory, set->dirs[item->dir].dir.meta.directory_id);
+    list_init(&partition->placed);
     atomic_init(&partition->settings, settings);
     atomic_init(&partition->leader_id, item->leader_id);
     atomic_init(&partition->leader_epoch, item->leader_epoch);
@@ -147,7 +151,17 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
     return 0;
 }
 
-int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts)
+void set_placed(struct partition *partition)
+{
+    if (!partition->unassigned || partition->set->stopping ||
+        uuid_is_zero(partition->dir->dir.meta.directory_id))
+        return; /* the id of a directory that could not be opened is not known */
+    partition->unassigned = false;
+    partition_ref(partition);
+    list_push_back(&partition->set->placed, &partition->placed);
+}
+
+static int32_t emptiest_dir(const struct partition_set *set, const int32_t *counts)
 {
     int32_t best = -1;
     for (int32_t i = 0; i < set->dir_count; i++) {
@@ -157,6 +171,23 @@ int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts)
             best = i;
     }
     return best;
+}
+
+/* -1: it is not there, or offline. */
+static int32_t dir_with_id(const struct partition_set *set, struct uuid id)
+{
+    for (int32_t i = 0; i < set->dir_count; i++)
+        if (!atomic_load_explicit(&set->dirs[i].offline, memory_order_relaxed) &&
+            uuid_equal(set->dirs[i].dir.meta.directory_id, id))
+            return i;
+    return -1;
+}
+
+int32_t set_dir_for(const struct partition_set *set, const struct partition_assignment *item,
+                    const int32_t *counts)
+{
+    int32_t dir = item->has_directory ? dir_with_id(set, item->directory) : -1;
+    return dir >= 0 ? dir : emptiest_dir(set, counts);
 }
 
 struct load_item {
@@ -475,10 +506,12 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
             found.cleaned_to =
                 entry_offset(contents[d].cleaned, contents[d].cleaned_count, &item, -1);
         }
+        if (item.dir < 0 && item.has_directory)
+            item.dir = dir_with_id(set, item.directory); /* nothing was written to it yet */
         if (item.dir < 0)
             item.dir = offline_dir(set);
         if (item.dir < 0)
-            item.dir = set_emptiest_dir(set, counts);
+            item.dir = set_dir_for(set, &item, counts);
         counts[item.dir]++;
         ret_items[i] =
             (struct load_item){.partition = set_partition_create(set, &item), .found = found};
@@ -537,7 +570,9 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
             err = loads[i].err;
         if (err == 0)
             err = set_insert(set, partition);
-        if (err != 0)
+        if (err == 0)
+            set_placed(partition);
+        else
             partition_unref(partition);
     }
     arena_close(&arena);

@@ -34,10 +34,15 @@ struct partition_settings *set_settings_create(const struct topic_settings *topi
 /* Half-made: no log yet, in no table. NULL when memory runs out. item->dir is set. */
 struct partition *set_partition_create(struct partition_set *set,
                                        const struct partition_assignment *item);
+/* It is in the table: the controller is to be told if it lies elsewhere than the metadata says.
+ * Home loop, or the loading thread. */
+void set_placed(struct partition *partition);
+/* The directory for a partition that lies in none: that of the metadata if it is online, else the
+ * one with the fewest; -1: all are offline. */
+int32_t set_dir_for(const struct partition_set *set, const struct partition_assignment *item,
+                    const int32_t *counts);
 /* Open its log. BLOCKING. */
 int set_partition_open(struct partition *partition, const struct found_log *found);
-/* The directory with the fewest partitions that is online, or -1. */
-int32_t set_emptiest_dir(const struct partition_set *set, const int32_t *counts);
 void set_log_settings(const struct topic_settings *topic, int64_t producer_expiration_ms,
                       struct log_settings *ret_settings);
 

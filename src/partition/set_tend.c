@@ -319,4 +319,6 @@ void partition_set_stop(struct partition_set *set)
     loop_timer_cancel(loop, &set->cleaner.timer);
     set->cleaner.stopping = true;
     set_removals_stop(set);
+    for (struct list *node; (node = list_pop(&set->placed));)
+        partition_unref(container_of(node, struct partition, placed));
 }

@@ -146,6 +146,7 @@ static void logs_done(struct loop *loop, struct pool_job *job)
         return;
     /* What the image said while the logs were opened comes now. */
     follow_start(life->broker);
+    dir_reports_start(life->broker);
     int err = coordinators_start(life->broker);
     if (err < 0)
         life_fail(life, err);
@@ -169,8 +170,10 @@ static void dir_failed_run(struct loop *loop, struct loop_task *task)
     atomic_store(&life->dir_failed_posted, false);
     if (life->stage >= LIFE_STOPPING || life->stop_asked) /* the partitions may be closing */
         return;
-    if (life_dirs_ok(life))
-        partition_set_each(&life->broker->partitions, stir_offline, NULL);
+    if (!life_dirs_ok(life))
+        return;
+    partition_set_each(&life->broker->partitions, stir_offline, NULL);
+    dir_reports_failed(life->broker);
 }
 
 static void dir_failed(void *context, struct partition_dir *dir)
@@ -516,7 +519,7 @@ static void drain_look(struct loop *loop, struct loop_timer *timer)
     life->timer_armed = false;
     bool quiet = (!broker->partitions_up || partition_set_quiet(&broker->partitions)) &&
                  coordinators_quiet(broker) && txn_service_quiet(broker) &&
-                 internal_topics_quiet(broker);
+                 internal_topics_quiet(broker) && dir_reports_quiet(broker);
     if (connections_open(broker) == 0 && quiet) {
         life->drained_ns = life->left_ns = loop->now_ns;
         if (!broker->controller)
@@ -545,6 +548,7 @@ static void life_stop(struct broker_life *life)
     atomic_store_explicit(&broker->serving, false, memory_order_release);
     listeners_close(broker);
     follow_stop(broker);
+    dir_reports_stop(broker);
     txn_service_stop(broker);
     coordinators_stop(broker);
     if (broker->partitions_up)

@@ -15,6 +15,7 @@
 #include "partition/partition_set.h"
 #include "server/conn_quota.h"
 #include "server/coordinators.h"
+#include "server/dir_reports.h"
 #include "server/internal_topics.h"
 #include "server/producer_ids.h"
 #include "server/txn_markers.h"
@@ -69,6 +70,7 @@ struct broker {
     struct image_subscriber follower;
     struct coordinators coordinators;
     struct group_memory group_memory; /* the groups' context */
+    struct dir_reports dir_reports;
     struct txn_service txn;
     struct internal_topics internal_topics;
     struct controller *controller;

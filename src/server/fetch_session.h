@@ -34,8 +34,8 @@ struct fetch_session {
     struct fetch_partition **buckets;
 };
 
-/* `max_bytes` is for the partitions of all sessions together, with their names, which are as long as
- * clients like. `seed` from env_random: clients choose what is hashed. */
+/* `max_bytes` is for the partitions of all sessions together, with their names, which are as long
+ * as clients like. `seed` from env_random: clients choose what is hashed. */
 struct fetch_sessions *fetch_sessions_create(int32_t max_sessions, int64_t max_bytes,
                                              uint64_t seed);
 void fetch_sessions_destroy(struct fetch_sessions *sessions); /* NULL is accepted */

@@ -20,6 +20,7 @@ static bool gather_one(struct gathering *gathering, const struct topic_image *to
 {
     struct broker *broker = gathering->broker;
     int32_t node_id = broker->static_config->settings.node_id;
+    const struct uuid *directory = partition_directory(partition, node_id);
     if (!broker_ids_has(partition->replicas, node_id))
         return true;
     if (gathering->count == gathering->capacity) {
@@ -41,6 +42,8 @@ static bool gather_one(struct gathering *gathering, const struct topic_image *to
         .isr_size = partition->isr.count,
         .replica_count = partition->replicas.count,
         .dir = -1,
+        .directory = directory ? *directory : (struct uuid){{0}},
+        .has_directory = directory,
         .settings = settings,
     };
     return true;

@@ -406,34 +406,48 @@ static void an_unregistered_broker_leaves_no_leaders_behind(void **state)
     world_once(unregister);
 }
 
+/* Say that partition `index` of t lies in this directory of the broker's; its error. */
+static int16_t assign_directory(struct test_cluster *cluster, const struct test_broker *broker,
+                                int32_t index, struct uuid directory)
+{
+    struct assign_replicas_to_dirs_request_partition_data partition = {index};
+    struct assign_replicas_to_dirs_request_topic_data topic = {
+        image_topic_named(cluster_image(cluster), STR("t"))->id, {&partition, 1}};
+    struct assign_replicas_to_dirs_request_directory_data dir = {directory, {&topic, 1}};
+    struct assign_replicas_to_dirs_request request;
+    struct assign_replicas_to_dirs_response response;
+    assign_replicas_to_dirs_request_init(&request);
+    request.broker_id = broker->id;
+    request.broker_epoch = broker->epoch;
+    request.directories.items = &dir;
+    request.directories.count = 1;
+    must(cluster_ask(cluster, API_ASSIGN_REPLICAS_TO_DIRS, &request, &response) == 0);
+    must(response.error_code == 0);
+    return response.directories.items[0].topics.items[0].partitions.items[0].error_code;
+}
+
+static struct uuid directory_in(struct test_cluster *cluster, int32_t index, int32_t broker_id)
+{
+    return *partition_directory(partition_of(cluster, "t", index), broker_id);
+}
+
 static void lose_directory(struct env *env, void *context)
 {
     (void)context;
     struct test_cluster cluster;
     cluster_open(&cluster, env);
-    struct test_broker one = cluster_broker(&cluster, 1, NULL);
-    cluster_broker(&cluster, 2, NULL);
-    must(cluster_create_code(&cluster, "t", 2, 2) == 0);
-    /* Two directories: the second is where partition 0 goes. */
-    struct uuid second = uuid_of(90, 1);
-    struct assign_replicas_to_dirs_request_partition_data partition = {0};
-    struct assign_replicas_to_dirs_request_topic_data topic = {
-        image_topic_named(cluster_image(&cluster), STR("t"))->id, {&partition, 1}};
-    struct assign_replicas_to_dirs_request_directory_data dir = {second, {&topic, 1}};
-    struct assign_replicas_to_dirs_request request;
-    struct assign_replicas_to_dirs_response response;
-    assign_replicas_to_dirs_request_init(&request);
-    request.broker_id = 1;
-    request.broker_epoch = one.epoch;
-    request.directories.items = &dir;
-    request.directories.count = 1;
-    must(cluster_ask(&cluster, API_ASSIGN_REPLICAS_TO_DIRS, &request, &response) == 0);
-    must(response.error_code == 0);
-    must(response.directories.items[0].topics.items[0].partitions.items[0].error_code == 0);
-    const struct partition_image *moved = partition_of(&cluster, "t", 0);
-    int at = moved->replicas.items[0] == 1 ? 0 : 1;
-    must(uuid_equal(moved->directories[at], second));
-    must(!uuid_equal(moved->directories[1 - at], second));
+    struct test_broker one = test_broker(1, NULL);
+    one.second_dir = uuid_of(90, 1);
+    must(broker_register(&cluster, &one) == 0);
+    must(!broker_beat(&cluster, &one, false, false).is_fenced);
+    struct test_broker two = cluster_broker(&cluster, 2, NULL);
+    must(cluster_create_code(&cluster, "t", 3, 2) == 0);
+    must(uuid_equal(directory_in(&cluster, 0, 1), uuid_of(0, 1))); /* it has two */
+    must(uuid_equal(directory_in(&cluster, 0, 2), two.dir));
+    must(assign_directory(&cluster, &one, 0, one.second_dir) == 0);
+    must(assign_directory(&cluster, &one, 1, one.dir) == 0);
+    must(uuid_equal(directory_in(&cluster, 0, 1), one.second_dir));
+    must(uuid_equal(directory_in(&cluster, 0, 2), two.dir));
 
     /* The first directory fails: only what lies in it loses this replica. */
     struct broker_heartbeat_request beat;
@@ -444,11 +458,16 @@ static void lose_directory(struct env *env, void *context)
     beat.offline_log_dirs = (struct uuid_array){&one.dir, 1};
     must(cluster_ask(&cluster, API_BROKER_HEARTBEAT, &beat, &answer) == 0);
     must(answer.error_code == 0);
-    must(image_broker(cluster_image(&cluster), 1)->log_dir_count == 1 ||
-         image_broker(cluster_image(&cluster), 1)->log_dir_count == 0);
+    must(image_broker(cluster_image(&cluster), 1)->log_dir_count == 1);
     must(!broker_ids_has(partition_of(&cluster, "t", 1)->isr, 1));
     must(partition_of(&cluster, "t", 1)->leader == 2);
     must(broker_ids_has(partition_of(&cluster, "t", 0)->isr, 1));
+    must(broker_ids_has(partition_of(&cluster, "t", 2)->isr, 1));
+
+    /* And what turns out to have lain there. */
+    must(assign_directory(&cluster, &one, 2, one.dir) == 0);
+    must(!broker_ids_has(partition_of(&cluster, "t", 2)->isr, 1));
+    must(partition_of(&cluster, "t", 2)->leader == 2);
     must(cluster_close(&cluster) == 0);
 }
 

@@ -241,7 +241,7 @@ struct test_broker {
     const char *rack;
     int64_t previous_epoch;
     int64_t epoch;
-    struct uuid dir;
+    struct uuid dir, second_dir; /* the second zero: there is none */
 };
 
 HELPER struct test_broker test_broker(int32_t id, const char *rack)
@@ -265,7 +265,8 @@ HELPER int16_t broker_register(struct test_cluster *cluster, struct test_broker 
     request.incarnation_id = broker->incarnation;
     request.rack = str_of(broker->rack);
     request.previous_broker_epoch = broker->previous_epoch;
-    request.log_dirs = (struct uuid_array){&broker->dir, 1};
+    struct uuid dirs[] = {broker->dir, broker->second_dir};
+    request.log_dirs = (struct uuid_array){dirs, uuid_is_zero(broker->second_dir) ? 1 : 2};
     request.listeners.items = &listener;
     request.listeners.count = 1;
     request.features.count = features_count;

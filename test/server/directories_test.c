@@ -262,6 +262,84 @@ static void expect_all_served(struct broker_fixture *fixture)
     assert_false(broker_fixture_said(fixture, "log directory offline"));
 }
 
+/* Until the metadata says this of a partition's leader, and where it lies. */
+static void await_leader(struct broker_fixture *fixture, const char *topic, int32_t index,
+                         int32_t leader, struct uuid *ret_directory)
+{
+    int64_t until = env_now_ns(fixture->env) + (int64_t)FIXTURE_PATIENCE_S * 1000000000;
+    bool settled;
+    do {
+        struct image *image = image_acquire(&fixture->broker->publisher);
+        const struct topic_image *at = image_topic_named(image, str_of(topic));
+        const struct partition_image *partition = at ? topic_partition(at, index) : NULL;
+        assert_non_null(partition);
+        assert_non_null(partition->directories);
+        *ret_directory = partition->directories[0];
+        settled = partition->leader == leader && !uuid_equal(*ret_directory, uuid_of(0, 1));
+        image_unref(image);
+        sched_yield();
+    } while (!settled && env_now_ns(fixture->env) < until);
+    assert_true(settled);
+}
+
+static struct uuid id_of_dir(struct broker_fixture *fixture, const char *dir)
+{
+    const struct partition_set *set = &fixture->broker->partitions;
+    for (int32_t i = 0; i < set->dir_count; i++)
+        if (ends_with(set->dirs[i].dir.path, dir))
+            return set->dirs[i].dir.meta.directory_id;
+    fail_msg("no directory %s", dir);
+    return (struct uuid){{0}};
+}
+
+static bool is_registered(struct broker_fixture *fixture, struct uuid directory)
+{
+    struct image *image = image_acquire(&fixture->broker->publisher);
+    const struct broker_image *self = image_broker(image, 1);
+    bool found = false;
+    for (int32_t i = 0; i < self->log_dir_count; i++)
+        found |= uuid_equal(self->log_dirs[i], directory);
+    image_unref(image);
+    return found;
+}
+
+/* As Metadata tells it: the error, and whether this broker's replica is offline. */
+static int16_t metadata_error(struct broker_fixture *fixture, int32_t index, bool *ret_offline)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct metadata_request_topic asked = {.name = STR("orders")};
+    struct metadata_request request = {.topics = {&asked, 1}};
+    struct metadata_response response;
+    int peer = peer_connect(fixture);
+    peer_call(peer, &arena, API_METADATA, 8, &request, &response);
+    const struct metadata_response_topic *topic = &response.topics.items[0];
+    int16_t error = -1;
+    for (int32_t i = 0; i < topic->partitions.count; i++) {
+        if (topic->partitions.items[i].partition_index != index)
+            continue;
+        error = topic->partitions.items[i].error_code;
+        *ret_offline = topic->partitions.items[i].offline_replicas.count > 0;
+    }
+    peer_close(peer);
+    arena_close(&arena);
+    return error;
+}
+
+/* The controller knows that the directory of this partition failed. */
+static void expect_told_offline(struct broker_fixture *fixture, int32_t bad)
+{
+    struct uuid directory;
+    bool offline;
+    await_leader(fixture, "orders", bad, -1, &directory);
+    assert_true(uuid_equal(directory, id_of_dir(fixture, "/more")));
+    assert_false(is_registered(fixture, directory));
+    assert_int_equal(metadata_error(fixture, bad, &offline), KAFKA_LEADER_NOT_AVAILABLE);
+    assert_true(offline);
+    assert_int_equal(metadata_error(fixture, 1 - bad, &offline), 0);
+    assert_false(offline);
+}
+
 /* ---- at start ---- */
 
 static void an_unreadable_segment_takes_its_directory_offline_at_start(void **state)
@@ -472,7 +550,56 @@ static void a_read_error_takes_the_directory_offline(void **state)
     fault("/more/orders-", EIO);
     assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_KAFKA_STORAGE_ERROR);
     expect_half_served(fixture, bad);
+    expect_told_offline(fixture, bad);
+    assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(produce_error(fixture, bad), KAFKA_KAFKA_STORAGE_ERROR);
+    /* The device is back with the next start. */
     fault(NULL, 0);
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    struct uuid directory;
+    bool offline;
+    await_leader(fixture, "orders", bad, 1, &directory);
+    assert_true(is_registered(fixture, directory));
+    assert_int_equal(metadata_error(fixture, bad, &offline), 0);
+    assert_false(offline);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        assert_int_equal(produce_error(fixture, i), 0);
+}
+
+static void the_controller_knows_where_each_partition_lies(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    struct uuid directory;
+    int32_t more = partition_in(fixture, "more");
+    await_leader(fixture, "orders", more, 1, &directory);
+    assert_true(uuid_equal(directory, id_of_dir(fixture, "/more")));
+    await_leader(fixture, "orders", 1 - more, 1, &directory);
+    assert_true(uuid_equal(directory, id_of_dir(fixture, "/data")));
+}
+
+/* It has no folder before its first record, so only the metadata knows. */
+static void an_empty_partition_stays_in_its_directory(void **state)
+{
+    static const char *const topics[] = {"zeta", "alpha"}; /* loaded in the other order */
+    struct broker_fixture *fixture = *state;
+    struct uuid directories[2], directory;
+    int peer = peer_connect(fixture);
+    for (int i = 0; i < 2; i++) {
+        peer_create_topic(peer, topics[i], 1);
+        await_leader(fixture, topics[i], 0, 1, &directories[i]);
+    }
+    peer_close(peer);
+    assert_false(uuid_equal(directories[0], directories[1]));
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    for (int i = 0; i < 2; i++) {
+        await_leader(fixture, topics[i], 0, 1, &directory);
+        assert_true(uuid_equal(directory, directories[i]));
+        struct partition *at = fixture_partition(fixture, topics[i], 0);
+        assert_true(uuid_equal(at->dir->dir.meta.directory_id, directory));
+        partition_unref(at);
+    }
 }
 
 static void a_segment_that_was_cut_is_said_and_harms_no_other_partition(void **state)
@@ -571,6 +698,8 @@ int main(void)
         DIR_TEST(many_recovered_logs_are_said_in_one_line),
         DIR_TEST(a_deletion_whose_files_go_slowly_holds_nobody_up),
         DIR_TEST(a_read_error_takes_the_directory_offline),
+        DIR_TEST(the_controller_knows_where_each_partition_lies),
+        DIR_TEST(an_empty_partition_stays_in_its_directory),
         DIR_TEST(a_segment_that_was_cut_is_said_and_harms_no_other_partition),
         DIR_TEST(records_that_cannot_be_sent_close_the_connection_and_are_said),
         cmocka_unit_test_setup_teardown(a_full_disk_keeps_no_segment_from_rolling_later,

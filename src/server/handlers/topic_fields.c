@@ -6,9 +6,14 @@ struct int32_array offline_replicas(struct request *request, const struct image 
     struct int32_array offline = {0};
     offline.items =
         arena_array(&request->arena, (size_t)partition->replicas.count + 1, sizeof *offline.items);
-    for (int32_t i = 0; offline.items && i < partition->replicas.count; i++)
-        if (!image_broker_alive(image, partition->replicas.items[i]))
+    for (int32_t i = 0; offline.items && i < partition->replicas.count; i++) {
+        const struct broker_image *broker = image_broker(image, partition->replicas.items[i]);
+        bool online =
+            broker && !broker->fenced &&
+            (!partition->directories || broker_has_directory(broker, partition->directories[i]));
+        if (!online)
             offline.items[offline.count++] = partition->replicas.items[i];
+    }
     return offline;
 }
 
