@@ -5,7 +5,8 @@
  * commit what belongs to all, and the others find it done. Names of new folders take one sync of
  * their directory instead of one each. Writing goes with num.recovery.threads.per.data.dir threads
  * for each directory, as Kafka's shutdown does. Syncing takes at least SYNC_THREADS: they do
- * nothing but wait for the device, and syncs that wait at the same time share its flushes.
+ * nothing but wait for the device, and syncs that wait at the same time share its flushes. Where
+ * descriptors run out for so many, the logs concerned are done one by one afterwards.
  *
  * The order is what durability rests on: logs, then checkpoints, then the clean marker. A fault
  * takes its directory offline, and no directory is marked after any fault. */
@@ -21,6 +22,7 @@ struct close_work {
     struct partition_set *set;
     int (*step)(struct log *log);
     struct partition **partitions;
+    bool *again; /* for each: descriptors ran out while all threads were at it */
     int32_t count, capacity;
     bool failed; /* no memory for the list */
     _Atomic int32_t next;
@@ -62,7 +64,9 @@ static bool close_turn(void *context)
     if (atomic_load(&partition->dir->offline))
         return true;
     int err = work->step(partition->log);
-    if (err < 0)
+    if (err == -EMFILE || err == -ENFILE)
+        work->again[i] = true;
+    else if (err < 0)
         close_fault(work, partition->dir, err);
     return true;
 }
@@ -87,6 +91,15 @@ static void close_pass(struct close_work *work, int (*step)(struct log *log), in
         ;
     for (int32_t i = 0; i < count; i++)
         env->ops->thread_join(started[i]);
+    for (int32_t i = 0; i < work->count; i++) {
+        struct partition *partition = work->partitions[i];
+        if (!work->again[i] || atomic_load(&partition->dir->offline))
+            continue;
+        work->again[i] = false;
+        int err = step(partition->log);
+        if (err < 0)
+            close_fault(work, partition->dir, err);
+    }
 }
 
 /* The names of new folders, with one sync for each directory. */
@@ -116,7 +129,8 @@ static int close_clean(struct partition_set *set, int64_t broker_epoch)
 {
     struct close_work work = {.set = set};
     partition_set_each(set, collect_one, &work);
-    if (work.failed) {
+    work.again = work.failed ? NULL : calloc((size_t)work.count + 1, sizeof *work.again);
+    if (!work.again) {
         free(work.partitions);
         return -ENOMEM;
     }
@@ -125,6 +139,7 @@ static int close_clean(struct partition_set *set, int64_t broker_epoch)
     close_pass(&work, log_close_sync,
                set->threads_per_dir > SYNC_THREADS ? set->threads_per_dir : SYNC_THREADS);
     free(work.partitions);
+    free(work.again);
     int err = atomic_load(&work.result);
     int checkpoints = set_checkpoints(set, true);
     if (checkpoints < 0)
