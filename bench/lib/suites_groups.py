@@ -170,6 +170,8 @@ class Load(Groups):
     settings = ()
     internal_partitions = 50
     each = 100  # offsets of a group
+    # Kafka was formatted with a static quorum, whose voters are in no file.
+    jackdaw_settings = ("controller.quorum.voters=1@127.0.0.1:9093", "controller.listener.names=CONTROLLER")
 
     def __init__(self, *words):
         super().__init__(*words)
@@ -188,6 +190,7 @@ class Load(Groups):
     def prepare(self, target):
         self.clients.create(target, self.topic, self.each)
         self.group = self.fill(target, 1)
+        self.written_by = target.name
         self.keep(target, "empty")
         target.start()
         self.fill(target, self.groups)
@@ -195,6 +198,8 @@ class Load(Groups):
 
     def start(self, target, name):
         """ms until it answers, and KiB of memory then."""
+        if target.name == "jackdaw" and self.written_by == "kafka":
+            target.more_settings = self.jackdaw_settings
         target.folder = None
         target.create_folder()
         (target.folder / "data").rmdir()
