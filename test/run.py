@@ -52,6 +52,7 @@ SUITES = [
     Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
     Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900),
     Suite("groups", "the same group requests to Apache Kafka and to Jackdaw", "clients", SERVER),
+    Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER),
     Suite("hostile", "hostile requests, clients and files", "build", SERVER),
     Suite("kill9", "kill -9 under idempotent load", "clients", SERVER),
     Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER),

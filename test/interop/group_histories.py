@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from lib.paths import ROOT  # noqa: E402
 from lib.target import Target  # noqa: E402
 
-PEER = ROOT / "build-asan/test/sim/group-peer"
+PEER = pathlib.Path(os.environ.get("GROUP_PEER") or ROOT / "build-asan/test/sim/group-peer")
 TOPIC, PARTITIONS, RECORDS = "in", 6, 30000
 SETTINGS = {"group.initial.rebalance.delay.ms": "200", "group.min.session.timeout.ms": "1000", "offsets.topic.num.partitions": "2",
             "num.network.threads": "2"}

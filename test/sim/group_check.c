@@ -294,6 +294,23 @@ static bool check_sessions(const struct check *check)
     return true;
 }
 
+/* ---- 5: owners ---- */
+
+static bool check_owners(const struct check *check)
+{
+    for (int32_t i = 0; i < check->count; i++)
+        for (int32_t j = 0; check->events[i]->op == GROUP_OWN && j < i; j++) {
+            const struct group_event *one = check->events[i], *other = check->events[j];
+            if (other->op == GROUP_OWN && other->member != one->member &&
+                other->end_ns >= one->begin_ns && (one->owned & other->owned) != 0)
+                return fail(check, "partition %d is owned by %s and %s at %lld",
+                            __builtin_ctzll(one->owned & other->owned),
+                            name_of(check, other->member), name_of(check, one->member),
+                            (long long)one->begin_ns);
+        }
+    return true;
+}
+
 /* ---- all of it ---- */
 
 static int by_begin(const void *a, const void *b)
@@ -374,7 +391,8 @@ bool group_check(const struct group_history *history, char *ret_why, size_t why_
             continue;
         collect(&check);
         well = check_assignments(&check) && check_leaders(&check) && check_generations(&check) &&
-               check_leavers(&check) && check_statics(&check) && check_sessions(&check);
+               check_leavers(&check) && check_statics(&check) && check_sessions(&check) &&
+               check_owners(&check);
     }
     free(check.persons);
     free(check.events);

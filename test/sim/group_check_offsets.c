@@ -153,12 +153,11 @@ static bool check_order(const struct offsets *offsets)
     for (int32_t i = 1; i < offsets->count; i++)
         for (int32_t j = 1; j < offsets->count; j++) {
             const struct value *one = &offsets->values[i], *other = &offsets->values[j];
-            if (!one->seen || !other->seen || one->offset <= other->offset ||
-                one->commit->generation < 0 || other->commit->generation < 0)
+            if (!one->seen || !other->seen || one->offset <= other->offset)
                 continue;
             if (one->first_end_ns < other->commit->begin_ns)
                 return fail(offsets, "goes back to", one, other);
-            if (one->commit->generation < other->commit->generation)
+            if (one->commit->generation >= 0 && one->commit->generation < other->commit->generation)
                 return fail(offsets, "of an older generation stands beside", one, other);
         }
     return true;

@@ -127,6 +127,20 @@ static void sessions_last_their_time(void **state)
     assert_non_null(strstr(why, "is thrown out"));
 }
 
+static void nobody_owns_what_another_owns(void **state)
+{
+    (void)state;
+    const char *one = "op=own begin=1 end=5 error=0 group=g member=a owned=3\n";
+    char text[512];
+    snprintf(text, sizeof text, "%sop=own begin=6 group=g member=b owned=2\n", one);
+    assert_true(is_well(text));
+    snprintf(text, sizeof text, "%sop=own begin=2 group=g member=b owned=4\n", one);
+    assert_true(is_well(text));
+    snprintf(text, sizeof text, "%sop=own begin=4 end=9 error=0 group=g member=b owned=2\n", one);
+    assert_false(is_well(text));
+    assert_non_null(strstr(why, "is owned by a and b"));
+}
+
 static void committed_offsets_are_kept(void **state)
 {
     (void)state;
@@ -208,6 +222,7 @@ int main(void)
         cmocka_unit_test(who_has_left_is_no_member),
         cmocka_unit_test(whose_place_is_taken_is_fenced),
         cmocka_unit_test(sessions_last_their_time),
+        cmocka_unit_test(nobody_owns_what_another_owns),
         cmocka_unit_test(committed_offsets_are_kept),
         cmocka_unit_test(reads_agree_with_each_other),
         cmocka_unit_test(refused_commits_have_no_effect),

@@ -8,9 +8,9 @@
 #define FIELDS_MAX 24
 
 static const char *const op_names[] = {
-    [GROUP_JOIN] = "join",     [GROUP_SYNC] = "sync",     [GROUP_BEAT] = "beat",
-    [GROUP_LEAVE] = "leave",   [GROUP_COMMIT] = "commit", [GROUP_FETCH] = "fetch",
-    [GROUP_RELOAD] = "reload",
+    [GROUP_JOIN] = "join",   [GROUP_SYNC] = "sync",     [GROUP_BEAT] = "beat",
+    [GROUP_LEAVE] = "leave", [GROUP_COMMIT] = "commit", [GROUP_FETCH] = "fetch",
+    [GROUP_OWN] = "own",     [GROUP_RELOAD] = "reload",
 };
 
 struct group_history *group_history_create(int64_t (*now_ns)(void *context), void *context)
@@ -75,7 +75,7 @@ static void write_event(const struct group_history *history, const struct group_
         fprintf(out, " partition=%d offset=%lld", event->partition, (long long)event->offset);
     if (event->tag >= 0)
         fprintf(out, " tag=%s", group_history_name(history, event->tag));
-    if (event->op == GROUP_SYNC)
+    if (event->op == GROUP_SYNC || event->op == GROUP_OWN)
         fprintf(out, " owned=%llx", (unsigned long long)event->owned);
     for (int32_t i = 0; i < event->plan_count; i++)
         fprintf(out, " gives=%s:%llx", group_history_name(history, event->plan[i].member),

@@ -31,6 +31,7 @@ enum group_op {
     GROUP_LEAVE,
     GROUP_COMMIT,
     GROUP_FETCH,
+    GROUP_OWN,    /* no call: from when to when a client that keeps its sessions owned partitions */
     GROUP_RELOAD, /* at some time in here the coordinator may have lost what is not in its log */
 };
 
@@ -53,7 +54,7 @@ struct group_event {
     int32_t partition;                /* commit and fetch */
     int64_t offset;                   /* -1: none is committed */
     int32_t tag;                      /* the metadata: of one commit only */
-    uint64_t owned;                   /* sync: the answer */
+    uint64_t owned;                   /* sync: the answer; own */
     int32_t plan_count;               /* sync: the leader's */
     struct group_share plan[GROUP_MEMBERS_MAX];
 };
@@ -97,7 +98,8 @@ bool group_history_read(struct group_history *history, FILE *in, char *ret_why, 
  *    member has its assignment a reload may take the generation back.
  * 3. Who has left, or whose place another with the same instance id has taken, is refused.
  * 4. Nobody is thrown out whose session cannot have run out.
- * 5. Committed offsets are one register for each partition: what is acknowledged is read until
+ * 5. Nobody owns what another owns, of those who say from when to when they do.
+ * 6. Committed offsets are one register for each partition: what is acknowledged is read until
  *    another commit takes its place, what was refused never, and positions go back for nobody. */
 bool group_check(const struct group_history *history, char *ret_why, size_t why_size);
 bool group_check_offsets(const struct group_history *history, char *ret_why, size_t why_size);
