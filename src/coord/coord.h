@@ -175,7 +175,8 @@ int32_t coord_shard_epoch(const struct coord_shard *shard); /* leader epoch = co
 struct env *coord_shard_env(const struct coord_shard *shard);
 const struct say *coord_shard_say(const struct coord_shard *shard);
 struct loop *coord_shard_home(const struct coord_shard *shard);
-struct coord_shard *coord_shard_ref(struct coord_shard *shard);
+/* Its leadership is over, or about to be: what is done for it comes to nothing. Any thread. */
+bool coord_shard_is_deposed(const struct coord_shard *shard);
 
 /* ---- one use of a shard ---- */
 
@@ -347,15 +348,20 @@ void coord_wait_init(struct coord_wait *wait,
 void coord_wait_complete(struct coord_wait *wait, int error, struct wakes *wakes);
 
 /* An op of the shard's own on its home loop (an effect's follow-up): allocated by the caller, freed
- * by `ended` when it is over. Set op.access, op.decide and op.settle (after coord_op_init) and
- * `ended`; shard, wake and references are the runtime's. From any thread, also under the shard's
- * lock. */
+ * by `ended` when it is over. Set op.access, op.decide and op.settle (after coord_op_init),
+ * `ended`, and `work` where something long comes first; shard, wake and references are the
+ * runtime's. From any thread, also under the shard's lock. */
 struct coord_task {
     struct coord_op op;
     void (*ended)(struct coord_task *task, int error); /* home loop, no lock held */
-    struct loop_task again;                            /* the runtime's */
+    /* May be NULL. Pool, before the op: knows the task's own data alone, and comes to an end soon
+     * when coord_shard_is_deposed. */
+    void (*work)(struct coord_task *task);
+    /* The runtime's. */
+    struct loop_task again;
+    struct pool_job job;
     _Atomic bool posted;
-    bool over;
+    bool worked, over;
     int error;
 };
 void coord_task_start(struct coord_shard *shard, struct coord_task *task, struct wakes *wakes);

@@ -521,6 +521,11 @@ struct loop *coord_shard_home(const struct coord_shard *shard)
     return shard->home;
 }
 
+bool coord_shard_is_deposed(const struct coord_shard *shard)
+{
+    return atomic_load(&shard->deposed);
+}
+
 /* ---- parked requests and tasks ---- */
 
 void coord_wait_init(struct coord_wait *wait,
@@ -547,11 +552,30 @@ static void task_wake(struct coord_op *op, struct wakes *wakes)
         loop_post_later(op->shard->home, &task->again, wakes);
 }
 
+static void task_work(struct pool_job *job)
+{
+    struct coord_task *task = container_of(job, struct coord_task, job);
+    task->work(task);
+}
+
+static void task_worked(struct loop *loop, struct pool_job *job)
+{
+    struct coord_task *task = container_of(job, struct coord_task, job);
+    task->worked = true;
+    if (!atomic_exchange(&task->posted, true))
+        loop_post(loop, &task->again);
+}
+
 static void task_run(struct loop *loop, struct loop_task *again)
 {
-    (void)loop;
     struct coord_task *task = container_of(again, struct coord_task, again);
     atomic_store(&task->posted, false);
+    if (task->work && !task->worked) {
+        task->job.run = task_work;
+        task->job.done = task_worked;
+        pool_submit(loop, &task->job);
+        return;
+    }
     if (!task->over) {
         struct coord_turn turn;
         shard_turn(task->op.shard, &turn);
@@ -567,7 +591,7 @@ void coord_task_start(struct coord_shard *shard, struct coord_task *task, struct
     task->op.shard = coord_shard_ref(shard);
     task->op.wake = task_wake;
     task->again.run = task_run;
-    task->over = false;
+    task->over = task->worked = false;
     atomic_store(&task->posted, true);
     loop_post_later(shard->home, &task->again, wakes);
 }
