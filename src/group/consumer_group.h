@@ -75,6 +75,8 @@ struct consumer_owned_topic {
     int32_t count;
 };
 
+struct consumer_refresh;
+
 struct consumer_group {
     struct group *group;
     int32_t epoch;
@@ -91,7 +93,9 @@ struct consumer_group {
     struct map owned_epochs;         /* by number << 32 | partition: int32_t */
     uint32_t next_number;
     /* soft */
-    bool metadata_fresh; /* metadata_hash is that of the image */
+    bool metadata_fresh;              /* metadata_hash is that of the image */
+    struct consumer_refresh *refresh; /* of the expressions; NULL: none under way */
+    int64_t refreshed_wall_ms;        /* when the last one began; 0: never */
 };
 
 enum consumer_group_state {

@@ -14,6 +14,7 @@
 #include "base/errors.h"
 #include "group/consumer_ops.h"
 #include "group/consumer_records.h"
+#include "group/consumer_regex.h"
 #include "group/consumer_target.h"
 #include "group/consumer_timers.h"
 #include "group/records.h"
@@ -299,8 +300,13 @@ static bool same_subscription(const struct consumer_subscription *a,
            a->rebalance_timeout_ms == b->rebalance_timeout_ms && a->classic == b->classic;
 }
 
+struct changes {
+    bool subscription; /* names or expression: what it may own has to be looked at again */
+    bool topics;       /* what the group wants may be something else: it needs a new epoch */
+};
+
 /* What the request does not mention stays as it was. */
-static int take_subscription(struct step *step, bool *ret_changed)
+static int take_subscription(struct step *step, struct changes *ret)
 {
     const struct consumer_group_heartbeat_request *request = step->request;
     struct consumer_subscription *after = &step->after;
@@ -316,13 +322,28 @@ static int take_subscription(struct step *step, bool *ret_changed)
     if (request->subscribed_topic_names.count >= 0 &&
         !sorted_once(step->arena, request->subscribed_topic_names, &after->topics))
         return -ENOMEM;
+    if (request->subscribed_topic_regex.data)
+        after->regex = request->subscribed_topic_regex;
     after->client_id = str_or_empty(step->heartbeat->client.client_id);
     after->client_host = step->heartbeat->client.host;
     after->classic = NULL;
-    *ret_changed = !texts_equal(step->before.topics, after->topics);
-    if (same_subscription(&step->before, after))
-        return 0;
-    return put_consumer_member(step->op, request->group_id, step->heartbeat->member_id, after);
+    int err =
+        same_subscription(&step->before, after)
+            ? 0
+            : put_consumer_member(step->op, request->group_id, step->heartbeat->member_id, after);
+    enum consumer_regex_change regex;
+    if (err == 0)
+        err = consumer_regex_change(step->op, step->consumer, request->group_id,
+                                    str_or_empty(step->before.regex), str_or_empty(after->regex),
+                                    step->heartbeat->compile_error, &regex);
+    if (err == KAFKA_INVALID_REGULAR_EXPRESSION)
+        return refuse(step->heartbeat, err, step->heartbeat->compile_message);
+    if (err != 0)
+        return err;
+    ret->topics = !texts_equal(step->before.topics, after->topics);
+    ret->subscription = ret->topics || regex != CONSUMER_REGEX_SAME;
+    ret->topics = ret->topics || regex == CONSUMER_REGEX_CHANGED_RESOLVED;
+    return 0;
 }
 
 /* ---- the group's epoch ---- */
@@ -521,14 +542,14 @@ static int answer(const struct step *step, const struct consumer_current *next)
 static int stay(struct step *step)
 {
     struct consumer_current next;
-    bool changed;
+    struct changes changes;
     int err = find_group(step);
     if (err == 0)
         err = check_room(step);
     if (err == 0)
         err = find_member(step);
     if (err == 0)
-        err = take_subscription(step, &changed);
+        err = take_subscription(step, &changes);
     if (err != 0)
         return err;
     bool known = step->member || step->replaced;
@@ -538,11 +559,11 @@ static int stay(struct step *step)
     bool other_assignor =
         strcmp(consumer_preferred_assignor(step->consumer, &same, settings),
                consumer_preferred_assignor(step->consumer, &change, settings)) != 0;
-    err = update_epoch(step, changed || other_assignor);
+    err = update_epoch(step, changes.topics || other_assignor);
     if (err == 0)
         err = update_target(step);
     if (err == 0)
-        err = reconcile(step, changed, &next);
+        err = reconcile(step, changes.subscription, &next);
     return err == 0 ? answer(step, &next) : err;
 }
 
@@ -617,6 +638,7 @@ static void heartbeat_settle(struct coord_op *op, void *state, const struct coor
     consumer_session_start(shard, member, turn);
     if (heartbeat->current_changed)
         consumer_rebalance_start(shard, member, turn);
+    consumer_regex_look(shard, consumer, turn);
 }
 
 void consumer_heartbeat_init(struct consumer_heartbeat *heartbeat,

@@ -19,7 +19,7 @@ bool names_have(struct str_array names, struct str name)
            bsearch(&name, names.items, (size_t)names.count, sizeof name, text_order);
 }
 
-static void sort_once(struct str_array *names)
+void names_sort_once(struct str_array *names)
 {
     int32_t kept = 0;
     qsort(names->items, (size_t)names->count, sizeof *names->items, text_order);
@@ -54,7 +54,7 @@ bool consumer_names_of(const struct consumer_group *consumer,
         names.items[names.count++] = subscription->topics.items[i];
     for (int32_t i = 0; i < topics.count; i++)
         names.items[names.count++] = topics.items[i];
-    sort_once(&names);
+    names_sort_once(&names);
     *ret_names = names;
     return true;
 }
@@ -98,7 +98,7 @@ bool consumer_names_after(const struct consumer_group *consumer,
         names.items[names.count++] = after.items[i];
     for (int32_t i = 0; i < come.count; i++)
         names.items[names.count++] = come.items[i];
-    sort_once(&names);
+    names_sort_once(&names);
     *ret_names = names;
     return true;
 }

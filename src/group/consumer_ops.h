@@ -19,7 +19,9 @@ struct consumer_heartbeat {
     int16_t version;
     struct classic_client client; /* who asks; also randomness for an id */
     struct arena *arena;          /* the request's */
-    const char *message;          /* of the error */
+    int compile_error;            /* of the request's expression: 0, INVALID_REGULAR_EXPRESSION */
+    const char *compile_message;
+    const char *message; /* of the error */
     struct consumer_group_heartbeat_response response;
     /* from decide to settle */
     struct str member_id;

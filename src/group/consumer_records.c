@@ -170,6 +170,18 @@ int put_consumer_member_tombstones(struct coord_op *op, struct str group, struct
     return err;
 }
 
+int put_consumer_regex(struct coord_op *op, struct str group, struct str regex,
+                       struct str_array topics, int64_t version, int64_t timestamp_ms)
+{
+    const struct consumer_group_regular_expression_key key = {group, regex};
+    struct consumer_group_regular_expression_value value;
+    consumer_group_regular_expression_value_init(&value);
+    value.topics = topics;
+    value.version = version;
+    value.timestamp = timestamp_ms;
+    return put(op, GROUP_RECORD_CONSUMER_GROUP_REGULAR_EXPRESSION, &key, &value);
+}
+
 int put_consumer_regex_tombstone(struct coord_op *op, struct str group, struct str regex)
 {
     const struct consumer_group_regular_expression_key key = {group, regex};

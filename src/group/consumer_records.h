@@ -18,6 +18,8 @@ int put_consumer_target_metadata(struct coord_op *op, struct str group, int32_t 
 int put_consumer_partition_metadata_tombstone(struct coord_op *op, struct str group);
 /* All that there is of one member: current assignment, target, metadata. */
 int put_consumer_member_tombstones(struct coord_op *op, struct str group, struct str member);
+int put_consumer_regex(struct coord_op *op, struct str group, struct str regex,
+                       struct str_array topics, int64_t version, int64_t timestamp_ms);
 int put_consumer_regex_tombstone(struct coord_op *op, struct str group, struct str regex);
 /* All that there is of a group; group_kind.put_tombstones. */
 int put_consumer_group_tombstones(const struct group *group, struct coord_op *op);

@@ -464,8 +464,14 @@ void consumer_image_changed(struct group_shard *shard, const struct coord_turn *
     struct arena arena;
     bool known = shard->image && turn->image;
     arena_init(&arena, 0);
-    if (known)
+    if (known) {
         image_diff(shard->image, turn->image, &arena, &delta);
+        for (int32_t i = 0; i < delta.topic_count; i++)
+            if (!delta.topics[i].before)
+                shard->new_topics_offset = turn->image->offset;
+    } else if (turn->image) {
+        shard->new_topics_offset = turn->image->offset;
+    }
     list_for_each (at, &shard->all) {
         struct consumer_group *consumer = consumer_group_of(container_of(at, struct group, link));
         if (consumer && consumer->metadata_fresh && (!known || wants_any_of(consumer, &delta)))

@@ -376,6 +376,8 @@ static void shard_loaded(void *state, const struct coord_turn *turn)
 {
     struct group_shard *shard = state;
     shard->loaded = true;
+    /* Topics may have come while nobody looked. */
+    shard->new_topics_offset = turn->image ? turn->image->offset : -1;
     arena_close(&shard->scratch);
     arena_init(&shard->scratch, 0);
     list_for_each (at, &shard->all) {

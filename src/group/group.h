@@ -183,6 +183,8 @@ struct group_shard {
     struct coord_timer sweep;
     struct list gone;          /* of group_gone_topic */
     const struct image *image; /* a reference; what image_changed is compared with */
+    /* Of the last image in which topics were new, as far as is known; -1: none. */
+    int64_t new_topics_offset;
 };
 
 extern const struct coord_fold group_fold;

@@ -318,6 +318,8 @@ static void compute_groups(struct settings_job *job)
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS);
     s->group_consumer_max_assignment_interval_ms =
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS);
+    s->group_consumer_regex_refresh_interval_ms =
+        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS);
     compute_assignors(job);
     s->offset_metadata_max_bytes = get_int(job, BROKER_CONFIG_OFFSET_METADATA_MAX_BYTES);
     s->offsets_commit_timeout_ms = get_int(job, BROKER_CONFIG_OFFSETS_COMMIT_TIMEOUT_MS);

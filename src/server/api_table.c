@@ -44,7 +44,7 @@ const struct api_row api_rows[] = {
     {API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, handle_describe_topic_partitions},
     {API_UPDATE_FEATURES, 0, 2, 0, handle_controller},
     {API_DESCRIBE_QUORUM, 0, 2, 0, handle_controller},
-    {API_CONSUMER_GROUP_HEARTBEAT, 0, 0, 0, handle_consumer_group_heartbeat},
+    {API_CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, handle_consumer_group_heartbeat},
     {API_CONSUMER_GROUP_DESCRIBE, 0, 1, 0, handle_consumer_group_describe},
 };
 

@@ -11,6 +11,7 @@
 
 #include "../metadata/metadata_test.h"
 #include "base/errors.h"
+#include "regex/regex.h"
 
 static const char *const topic_names[CONSUMER_TOPICS] = {"t0", "t1", "t2", "t3"};
 
@@ -31,7 +32,9 @@ void consumer_kit_topics(struct kit *kit, const int32_t counts[CONSUMER_TOPICS])
         for (int32_t p = 0; p < counts[t]; p++)
             assert_true(apply_partition_of(&builder, consumer_kit_topic(t), p, 1));
     }
-    kit->image = image_builder_snapshot(&builder);
+    struct image *image = image_builder_snapshot(&builder);
+    image->offset = before ? before->offset + 1 : 1;
+    kit->image = image;
     image_builder_close(&builder);
     if (kit->coord) {
         coord_follow(kit->coord, &kit->topic, true);
@@ -54,6 +57,7 @@ void consumer_kit_init(struct kit *kit)
     kit->broker.group_consumer_assignment_interval_ms = 0;
     kit->broker.group_consumer_min_assignment_interval_ms = 0;
     kit->broker.group_consumer_max_assignment_interval_ms = 15000;
+    kit->broker.group_consumer_regex_refresh_interval_ms = 600000;
     kit->broker.group_consumer_assignors[0] = "uniform";
     kit->broker.group_consumer_assignors[1] = "range";
     kit->broker.group_consumer_assignor_count = 2;
@@ -131,6 +135,15 @@ const char *consumer_owns(const struct consumer *consumer)
 
 /* ---- requests ---- */
 
+/* As the handler does it. */
+static int compile(const char *text)
+{
+    struct regex *regex = NULL;
+    int err = text ? regex_compile(text, strlen(text), &regex, NULL) : 0;
+    regex_destroy(regex);
+    return err == 0 ? 0 : KAFKA_INVALID_REGULAR_EXPRESSION;
+}
+
 static int ask(struct consumer *consumer, int32_t epoch, bool full)
 {
     static uint8_t next;
@@ -149,7 +162,9 @@ static int ask(struct consumer *consumer, int32_t epoch, bool full)
     request.member_id = str_of(consumer->id);
     request.member_epoch = epoch;
     request.instance_id = str_of(consumer->instance_id);
+    int16_t version = consumer->regex ? 1 : 0;
     if (full) {
+        request.subscribed_topic_regex = str_of(consumer->regex);
         request.rebalance_timeout_ms = consumer->rebalance_ms;
         request.server_assignor = str_of(consumer->assignor);
         for (int i = 0; i < consumer->topic_count; i++)
@@ -170,9 +185,10 @@ static int ask(struct consumer *consumer, int32_t epoch, bool full)
     }
     consumer->message[0] = 0;
     consumer->assigned = false;
-    consumer->error = consumer_heartbeat_check(&request, 0, &consumer->kit->broker, &message);
+    consumer->error = consumer_heartbeat_check(&request, version, &consumer->kit->broker, &message);
     if (consumer->error == 0) {
-        consumer_heartbeat_init(&heartbeat, &request, 0, &client, &arena);
+        consumer_heartbeat_init(&heartbeat, &request, version, &client, &arena);
+        heartbeat.compile_error = compile(consumer->regex);
         consumer->error = group_kit_run(consumer->kit, &heartbeat.op);
         message = heartbeat.message;
     }

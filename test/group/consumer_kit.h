@@ -24,6 +24,7 @@ struct owned {
 struct consumer {
     struct kit *kit;
     const char *group, *instance_id, *assignor;
+    const char *regex; /* version 1 then; NULL: not said */
     char id[32];
     const char *topics[CONSUMER_TOPICS];
     int topic_count;

@@ -3,7 +3,7 @@ and what the APIs of all groups say of such a group. Requests are made from sche
 import pathlib
 import re
 import sys
-import uuid
+import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "hostile"))
 
@@ -17,6 +17,7 @@ SETTINGS = {
     "group.consumer.migration.policy": "disabled"}
 HEARTBEAT, DESCRIBE = codec.KEYS["ConsumerGroupHeartbeat"], codec.KEYS["ConsumerGroupDescribe"]
 JOIN, LEAVE, LEAVE_FOR_A_WHILE = 0, -1, -2
+WAIT_S = 30
 ORDERLESS = {"TopicPartitions", "Partitions", "SubscribedTopicNames", "Members", "Groups", "GroupIds"}
 # Sentences are our own.
 IGNORED = {"ThrottleTimeMs", "ErrorMessage", "TopicId"}
@@ -91,8 +92,8 @@ class Member:
         return answer
 
 
-def refusals(wires):
-    def beat(what, version=0, **changes):
+def refusals(wires, version):
+    def beat(what, **changes):
         body = {"GroupId": "cg", "MemberId": "m", "MemberEpoch": JOIN, "RebalanceTimeoutMs": 60000,
                 "SubscribedTopicNames": ["t"], "TopicPartitions": [], **changes}
         wires.ask(f"heartbeat {what}", "ConsumerGroupHeartbeat", version, **{k: v for k, v in body.items() if v is not ...})
@@ -103,21 +104,21 @@ def refusals(wires):
     beat("with an empty instance", InstanceId="")
     beat("with an empty rack", RackId="")
     beat("without a rebalance timeout", RebalanceTimeoutMs=...)
-    beat("with a rebalance timeout of 0", RebalanceTimeoutMs=0, GroupId="cg0")
-    beat("with a negative rebalance timeout", RebalanceTimeoutMs=-2, GroupId="cg1")
+    beat("with a rebalance timeout of 0", RebalanceTimeoutMs=0, GroupId=f"cg0v{version}")
+    beat("with a negative rebalance timeout", RebalanceTimeoutMs=-2, GroupId=f"cg1v{version}")
     beat("that owns something", TopicPartitions=wires.owned(t=[0]))
-    beat("that does not say what it owns", TopicPartitions=..., GroupId="cg2")
+    beat("that does not say what it owns", TopicPartitions=..., GroupId=f"cg2v{version}")
     beat("without a subscription", SubscribedTopicNames=...)
     beat("with an unknown assignor", ServerAssignor="sticky")
     beat("of an epoch that is none", MemberEpoch=-3)
     beat("of a static member without an instance", MemberEpoch=LEAVE_FOR_A_WHILE)
     for epoch in (1, LEAVE, LEAVE_FOR_A_WHILE):
         beat(f"at {epoch} to a group that is not there", MemberEpoch=epoch, InstanceId="i")
-    beat("with no topics", SubscribedTopicNames=[], GroupId="cg3")
-    beat("with topics that are not there", SubscribedTopicNames=["nope", "t", "t", ""], GroupId="cg4")
-    for version in (0, 1):
-        wires.ask("describe what is not there", "ConsumerGroupDescribe", version, GroupIds=["none", "", "offsets9", "none"])
-    wires.ask("describe with operations", "ConsumerGroupDescribe", 1, GroupIds=["cg3", "cg4"], IncludeAuthorizedOperations=True)
+    beat("with no topics", SubscribedTopicNames=[], GroupId=f"cg3v{version}")
+    beat("with topics that are not there", SubscribedTopicNames=["nope", "t", "t", ""], GroupId=f"cg4v{version}")
+    beat("of one that joins without an id", MemberId="", GroupId=f"cg5v{version}")
+    wires.ask("describe what is not there", "ConsumerGroupDescribe", version, GroupIds=["none", "", "offsets9", "none"])
+    wires.ask("describe with operations", "ConsumerGroupDescribe", 1, GroupIds=[f"cg3v{version}", f"cg4v{version}"], IncludeAuthorizedOperations=True)
 
 
 def describe(wires, what, group):
@@ -276,11 +277,67 @@ def dynamic(wires):
     alter("the broker's again", ("consumer.heartbeat.interval.ms", None))
 
 
+def until_given(wires, member, partitions):
+    """Heartbeats that nobody notes until the member has so many; how many it takes is a matter of time."""
+    deadline = time.monotonic() + WAIT_S
+    while sum(len(one["Partitions"]) for one in member.owns) != partitions:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{member.group}: {member.name} owns {member.owns}")
+        answer = wires.connection.request(HEARTBEAT, 1, {"GroupId": member.group, "MemberId": member.id, "MemberEpoch": member.epoch,
+                                                         "TopicPartitions": member.owns})
+        if answer["ErrorCode"]:
+            raise AssertionError(answer)
+        member.epoch = answer["MemberEpoch"]
+        if answer["Assignment"] is not None:
+            member.owns = answer["Assignment"]["TopicPartitions"]
+        time.sleep(0.02)
+
+
+def expressions(wires):
+    group = "cregex"
+    for what, text in (("half a", "("), ("a lookahead", "(?=t)"), ("a back reference", "(t)\\1"), ("a large repetition", "t{1001}"),
+                       ("a byte", "\\C"), ("no range", "[u-t]")):
+        Member(wires, f"{group}bad", "a", topics=(), version=1, SubscribedTopicRegex=text).full(f"joins with {what}")
+    describe(wires, "described after that", f"{group}bad")
+    nobody = Member(wires, f"{group}none", "a", version=1, topics=(), SubscribedTopicRegex="")
+    nobody.full("joins with an empty expression")
+    describe(wires, "described with an empty expression", f"{group}none")
+    one = Member(wires, f"{group}one", "a", topics=(), version=1, SubscribedTopicRegex="t|u.*|(?<name>nothing)")
+    one.full("joins")
+    until_given(wires, one, 3)
+    describe(wires, "described with two topics", f"{group}one")
+    # With one topic it does not depend on topics' ids who has what.
+    a = Member(wires, group, "a", topics=(), version=1, SubscribedTopicRegex="t|x.*|(?<name>nothing)")
+    a.full("joins")
+    until_given(wires, a, 2)
+    describe(wires, "described with one", group)
+    b = Member(wires, group, "b", topics=(), version=1, SubscribedTopicRegex="t|x.*|(?<name>nothing)")
+    b.full("joins by the same expression")
+    settle([a, b], "two settle")
+    describe(wires, "described with two", group)
+    b.full("exchanges it for none", SubscribedTopicRegex="", SubscribedTopicNames=["t"])
+    settle([a, b], "after that")
+    describe(wires, "described with one of each", group)
+    b.full("exchanges it for a bad one", SubscribedTopicRegex="*")
+    b.full("takes that back", SubscribedTopicRegex="")
+    b.full("has a name and an expression", SubscribedTopicRegex="t|x.*|(?<name>nothing)")
+    settle([a, b], "with a name and an expression")
+    describe(wires, "described with a name and an expression", group)
+    a.leave("leaves")
+    b.leave("leaves")
+    describe(wires, "described when it is empty", group)
+    old = Member(wires, f"{group}none", "b", version=0)
+    old.full("joins by a name in version 0")
+
+
 def parts(run):
     wires = Wire(run)
     wires.learn("t", "u")
-    refusals(wires)
+    for version in (0, 1):
+        refusals(wires, version)
     generated(wires)
-    life(wires, 0)
-    static(wires, 0)
+    for version in (0, 1):
+        life(wires, version)
+        static(wires, version)
+    expressions(wires)
     dynamic(wires)

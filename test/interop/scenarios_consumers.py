@@ -122,3 +122,17 @@ def consumer_describe(context, client):
     expect(client.group_offsets(group, topic)[0], 1, "the offset that was set")
     client.delete_group(group)
     expect(group in client.list_groups(), False, "it is listed after it was deleted")
+
+
+@consumer_scenario("consumer-regex", "the new protocol: topics by a regular expression that the broker resolves; those that come, too",
+                   "server-regex")
+def consumer_regex(context, client):
+    prefix = context.name("matched")
+    for number in (1, 2):
+        context.helper.create_topic(f"{prefix}-{number}", 2)
+    context.helper.create_topic(f"{prefix}-other", 1)
+    with client.member(client.pattern(rf"{prefix}-\d+"), f"regex-{prefix}", **NEW) as one:
+        mine = {(f"{prefix}-{number}", partition) for number in (1, 2) for partition in (0, 1)}
+        until([one], lambda: one.owned_of_topics() == mine, "the topics that match")
+        context.helper.create_topic(f"{prefix}-3", 1)
+        until([one], lambda: one.owned_of_topics() == mine | {(f"{prefix}-3", 0)}, "the one that came later, too")

@@ -7,7 +7,7 @@ from context import eventually, expect, expect_error
 from scenarios import scenario
 
 QUICK = {"group.initial.rebalance.delay.ms": "100"}
-PATIENCE_S = 30
+PATIENCE_S = 40
 
 
 def filled(context, partitions, count):

@@ -1,7 +1,10 @@
 /* ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848). Both are served when group.version is
  * finalized at 1 or above and the broker's settings do not rule the protocol out, as in Kafka. */
+#include <errno.h>
+
 #include "base/errors.h"
 #include "metadata/features.h"
+#include "regex/regex.h"
 #include "server/api_table.h"
 #include "server/handlers/group_common.h"
 
@@ -17,16 +20,59 @@ static bool is_served(struct request *request)
 
 /* ---- ConsumerGroupHeartbeat ---- */
 
-static struct group_call *heartbeat_begin(struct request *request)
+struct heartbeat_work {
+    struct group_call call;
+    struct request *request;
+    struct pool_job compile;
+    bool compiling;
+};
+
+/* Compiled to see whether it can be; what it stands for is found out later, for the whole group. */
+static void compile_run(struct pool_job *job)
+{
+    struct heartbeat_work *work = container_of(job, struct heartbeat_work, compile);
+    struct consumer_heartbeat *heartbeat = &work->call.consumer_heartbeat;
+    struct str text = heartbeat->request->subscribed_topic_regex;
+    struct regex *regex = NULL;
+    char why[REGEX_WHY_SIZE];
+    int err = regex_compile(text.data, (size_t)text.size, &regex, why);
+    regex_destroy(regex);
+    if (err == -EINVAL) {
+        heartbeat->compile_error = KAFKA_INVALID_REGULAR_EXPRESSION;
+        heartbeat->compile_message = arena_printf(
+            heartbeat->arena, "SubscribedTopicRegex is not a regular expression: %s.", why);
+    } else if (err != 0) {
+        heartbeat->compile_error = err;
+    }
+}
+
+static void compile_done(struct loop *loop, struct pool_job *job)
+{
+    struct heartbeat_work *work = container_of(job, struct heartbeat_work, compile);
+    (void)loop;
+    work->compiling = false;
+    request_wake(work->request);
+}
+
+static void compile_begin(struct heartbeat_work *work)
+{
+    work->compiling = true;
+    work->compile.run = compile_run;
+    work->compile.done = compile_done;
+    pool_submit(&work->request->home->loop, &work->compile);
+}
+
+static struct heartbeat_work *heartbeat_begin(struct request *request)
 {
     const struct consumer_group_heartbeat_request *body = request->body;
-    struct group_call *work = arena_alloc(&request->arena, sizeof *work);
+    struct heartbeat_work *work = arena_alloc(&request->arena, sizeof *work);
     struct classic_client client = {.client_id = request->client_id,
                                     .host = group_client_host(request)};
     if (!work || !client.host.data)
         return NULL;
     env_random(request_broker(request)->env, &client.random, sizeof client.random);
-    struct consumer_heartbeat *heartbeat = &work->consumer_heartbeat;
+    work->request = request;
+    struct consumer_heartbeat *heartbeat = &work->call.consumer_heartbeat;
     consumer_heartbeat_init(heartbeat, body, request->version, &client, &request->arena);
     int err = is_served(request)
                   ? consumer_heartbeat_check(body, request->version,
@@ -34,26 +80,28 @@ static struct group_call *heartbeat_begin(struct request *request)
                                              &heartbeat->message)
                   : KAFKA_UNSUPPORTED_VERSION;
     if (err == 0)
-        group_call_begin(work, request, body->group_id);
+        group_call_begin(&work->call, request, body->group_id);
     else
-        group_call_fail(work, request, err);
+        group_call_fail(&work->call, request, err);
     group_deadline(request);
     request->work = work;
+    if (err == 0 && body->subscribed_topic_regex.size > 0)
+        compile_begin(work);
     return work;
 }
 
 enum outcome handle_consumer_group_heartbeat(struct request *request)
 {
-    struct group_call *work = request->work ? request->work : heartbeat_begin(request);
+    struct heartbeat_work *work = request->work ? request->work : heartbeat_begin(request);
     if (!work)
         return request_refuse(request, "out of memory");
-    if (!group_call_run(work))
+    if (work->compiling || !group_call_run(&work->call))
         return PARKED;
-    struct consumer_group_heartbeat_response *response = &work->consumer_heartbeat.response;
-    if (work->error != 0) {
+    struct consumer_group_heartbeat_response *response = &work->call.consumer_heartbeat.response;
+    if (work->call.error != 0) {
         consumer_group_heartbeat_response_init(response);
-        response->error_code = error_to_wire(work->error);
-        response->error_message = str_of(work->consumer_heartbeat.message);
+        response->error_code = error_to_wire(work->call.error);
+        response->error_message = str_of(work->call.consumer_heartbeat.message);
     }
     return request_answer(request, response);
 }

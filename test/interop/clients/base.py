@@ -13,6 +13,7 @@ need. `can` holds finer abilities that a method does not show:
     static                       a member of a group can have a name of its own
     stalls                       a member may be told how soon it is late
     consumer-protocol            a member can speak the protocol of KIP-848
+    server-regex                 and have the broker find topics by a regular expression: member(pattern(…), …)
     shrinks                      a member tells soon that partitions were taken from it (kafka-python 3.0.12 goes on
                                  naming the old ones in half of the runs, against Apache Kafka as well)
 

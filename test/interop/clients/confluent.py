@@ -39,7 +39,10 @@ class Member:
         return message
 
     def owned(self):
-        return {one.partition for one in self._consumer.assignment()} if self._open else set()
+        return {partition for _, partition in self.owned_of_topics()}
+
+    def owned_of_topics(self):
+        return {(one.topic, one.partition) for one in self._consumer.assignment()} if self._open else set()
 
     def commit(self):
         where = [one for one in self._consumer.position(self._consumer.assignment()) if one.offset >= 0]
@@ -99,7 +102,7 @@ class ConfluentTransactional:
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks"})
+                     "max-timestamp", "static", "shrinks", "consumer-protocol", "server-regex"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):
@@ -272,6 +275,11 @@ class Confluent(Client):
                                                 isolation_level=IsolationLevel.READ_COMMITTED)[where]).offset
 
     # --- groups ---
+
+    @staticmethod
+    def pattern(expression):
+        """For member: topics that the broker finds by an expression; librdkafka sends those that begin so."""
+        return ["^" + expression]
 
     @contextlib.contextmanager
     def member(self, topics, group, instance=None, metadata_ms=300000, protocol="classic", **config):

@@ -67,7 +67,7 @@ class JavaMember:
 class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "stalls", "consumer-protocol"})
+                     "max-timestamp", "static", "shrinks", "stalls", "consumer-protocol", "server-regex"})
 
     def version(self):
         return "4.4.0"
@@ -130,6 +130,11 @@ class Java(Client):
             yield producer
         finally:
             producer.call("close")
+
+    @staticmethod
+    def pattern(expression):
+        """For member: topics that the broker finds by an expression."""
+        return {"server_pattern": expression}
 
     @contextlib.contextmanager
     def member(self, topics, group, instance=None, metadata_ms=300000, protocol="classic", **config):
