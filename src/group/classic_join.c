@@ -4,12 +4,11 @@
  * who asks: nobody yet, a static member whose place is taken, an id handed out, a member. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/errors.h"
 #include "group/classic_ops.h"
 #include "group/records.h"
-
-enum { MEMBER_ID_PREFIX_MAX = INT16_MAX - 37 };
 
 static struct protocol_list offers_of(const struct join_group_request *request)
 {
@@ -202,6 +201,10 @@ static int join_decide(struct coord_op *op, void *state, const struct coord_turn
     bool unknown = request->member_id.size == 0;
     op->await_offset = group_await(state, group);
     join->plan = JOIN_ANSWER;
+    if (unknown && join->new_id.size > INT16_MAX) { /* no answer could say it, nor who leads */
+        answer_error(join, STR(""), KAFKA_UNKNOWN_SERVER_ERROR);
+        return 0;
+    }
     if (request->protocols.count > CLASSIC_PROTOCOLS_MAX) {
         answer_error(join, request->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
         return 0;
@@ -401,22 +404,18 @@ static struct str make_id(struct classic_join *join)
     struct str prefix = join->request->group_instance_id.data ? join->request->group_instance_id
                                                               : join->client.client_id;
     const uint8_t *b = r.bytes;
-    if (!prefix.data)
-        prefix = STR("null");
-    /* Kafka cannot send an id that is longer than a string may be, nor tell the others who leads.
-     */
-    if (prefix.size > MEMBER_ID_PREFIX_MAX) {
-        prefix.size = MEMBER_ID_PREFIX_MAX;
-        while (prefix.size > 0 && (prefix.data[prefix.size] & 0xc0) == 0x80)
-            prefix.size--; /* no half of a character */
-    }
-    const char *text = arena_printf(
-        &join->wait.arena,
-        "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", prefix.size,
-        prefix.data, b[0], b[1], b[2], b[3], b[4], b[5], (b[6] & 0x0f) | 0x40, b[7],
-        (b[8] & 0x3f) | 0x80, b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    const char *tail = arena_printf(
+        &join->wait.arena, "-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+        b[0], b[1], b[2], b[3], b[4], b[5], (b[6] & 0x0f) | 0x40, b[7], (b[8] & 0x3f) | 0x80, b[9],
+        b[10], b[11], b[12], b[13], b[14], b[15]);
+    must(tail);
+    size_t size = (size_t)prefix.size + strlen(tail);
+    char *text = arena_alloc(&join->wait.arena, size); /* the prefix may hold any bytes */
     must(text);
-    return str_of(text);
+    if (prefix.size > 0)
+        memcpy(text, prefix.data, (size_t)prefix.size);
+    memcpy(text + prefix.size, tail, strlen(tail));
+    return (struct str){text, (int32_t)size};
 }
 
 void classic_join_init(struct classic_join *join, const struct join_group_request *request,

@@ -107,7 +107,7 @@ static int fetch_value(struct offset_fetch *fetch, const struct group_partition 
     if (!partition->committed || other_topic)
         return 0;
     part->offset = value->offset;
-    part->leader_epoch = value->leader_epoch < 0 ? -1 : value->leader_epoch;
+    part->leader_epoch = value->leader_epoch;
     if (value->metadata_size > 0)
         part->metadata =
             arena_str(fetch->arena, (struct str){value->metadata, value->metadata_size});

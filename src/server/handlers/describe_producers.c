@@ -2,6 +2,7 @@
  * append lock. */
 #include "base/errors.h"
 #include "server/api_table.h"
+#include "server/handlers/topic_fields.h"
 
 struct producers_part {
     struct request *request;
@@ -25,6 +26,8 @@ static int part_find(struct request *request, struct str topic, int32_t index,
                      struct partition **ret_partition)
 {
     const struct topic_image *found = image_topic_named(request_image(request), topic);
+    if (!topic_name_ok(topic))
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
     if (!found || !topic_partition(found, index))
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     struct partition *partition =

@@ -122,7 +122,7 @@ enum outcome handle_join_group(struct request *request)
     if (err != 0) {
         struct str member_id = response->member_id;
         join_group_response_init(response);
-        response->error_code = error_to_wire(err);
+        response->error_code = error_to_wire(classic_append_error(err));
         if (!work->shard) /* nobody was asked */
             response->member_id = member_id;
         response->protocol_name = (struct str){NULL, 0};
@@ -175,7 +175,7 @@ enum outcome handle_sync_group(struct request *request)
         return PARKED;
     if (err != 0) {
         sync_group_response_init(&sync->response);
-        sync->response.error_code = error_to_wire(err);
+        sync->response.error_code = error_to_wire(classic_append_error(err));
     }
     return request_answer(request, &sync->response);
 }

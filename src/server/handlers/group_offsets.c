@@ -68,7 +68,7 @@ static bool commit_add_topic(struct request *request, struct commit_work *work,
             .topic = named.name,
             .topic_id = named.topic->id,
             .partition = from->partition_index,
-            .leader_epoch = from->committed_leader_epoch < 0 ? -1 : from->committed_leader_epoch,
+            .leader_epoch = from->committed_leader_epoch,
             .offset = from->committed_offset,
             .metadata = from->committed_metadata,
             .error = &to->error_code,
@@ -174,7 +174,7 @@ static bool txn_add_topic(struct request *request, struct txn_work *work,
             .topic = named.name,
             .topic_id = named.topic->id,
             .partition = from->partition_index,
-            .leader_epoch = from->committed_leader_epoch < 0 ? -1 : from->committed_leader_epoch,
+            .leader_epoch = from->committed_leader_epoch,
             .offset = from->committed_offset,
             .metadata = from->committed_metadata,
             .error = &to->error_code,
@@ -220,6 +220,8 @@ static void txn_begin(struct request *request, struct txn_work *work)
         group_call_fail(&work->call, request, 0);
     else if (body->group_id.size == 0)
         group_call_fail(&work->call, request, KAFKA_INVALID_GROUP_ID);
+    else if (body->transactional_id.size == 0)
+        group_call_fail(&work->call, request, KAFKA_INVALID_REQUEST);
     else if (body->producer_id < 0)
         group_call_fail(&work->call, request, KAFKA_INVALID_PRODUCER_ID_MAPPING);
     else

@@ -37,6 +37,14 @@ static struct markers_work *work_new(struct request *request)
     return work->markers && work->items ? work : NULL;
 }
 
+/* A marker of nobody would end nothing, and whoever reads the log would not know what it is. */
+static int marker_error(const struct write_txn_markers_request_writable_txn_marker *marker)
+{
+    return marker->producer_id < 0      ? KAFKA_INVALID_PRODUCER_ID_MAPPING
+           : marker->producer_epoch < 0 ? KAFKA_INVALID_PRODUCER_EPOCH
+                                        : 0;
+}
+
 static void work_fill(struct request *request, struct markers_work *work)
 {
     const struct write_txn_markers_request *body = request->body;
@@ -58,6 +66,8 @@ static void work_fill(struct request *request, struct markers_work *work)
                                                   .topic = topic->name,
                                                   .index = topic->partition_indexes.items[p],
                                                   .wake = item_wakes};
+                item->part.error = marker_error(from);
+                item->done = item->part.error != 0;
             }
         }
     }
