@@ -164,8 +164,11 @@ class Run:
     def prepare(self):
         client = AdminClient({"bootstrap.servers": self.target.address, "log_level": 0})
         client.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(WAIT_S)
+        self.write(RECORDS)
+
+    def write(self, count):
         producer = Producer({"bootstrap.servers": self.target.address, "log_level": 0, "queue.buffering.max.messages": 1000000})
-        for number in range(RECORDS):
+        for number in range(count):
             producer.produce(TOPIC, b"%d" % number, partition=number % PARTITIONS)
         if producer.flush(WAIT_S):
             raise TimeoutError("the input is not written")
@@ -234,6 +237,7 @@ class Run:
             return self.member_counts() == {"peers": living, "readers": CONSUMERS}
 
         self.until("the groups are not stable", 2 * WAIT_S, settled)
+        self.write(RECORDS // 10)  # they may have read all of it
         before = [reader.commits for reader in self.readers]
         self.until("nobody commits", WAIT_S, lambda: sum(reader.commits for reader in self.readers) > sum(before) + 5)
 
