@@ -24,6 +24,9 @@ static const char usage[] =
     "              with a group to its first committed offset instead\n"
     "load members  -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -c members [-D delay ms]\n"
     "              stable|death     a group comes to be; then one member dies\n"
+    "load consumers -b HOST:PORT -t TOPIC -P partitions -g GROUP -c members -r heartbeats per s\n"
+    "              a group of the consumer protocol comes to be; each line of standard input,\n"
+    "              COUNT WARM-UP, then asks for so many heartbeats\n"
     "load idle     -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -c groups\n"
     "              groups of one with nothing to do, until standard input ends\n"
     "load commits  -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -c groups -r commits per s\n"
@@ -257,6 +260,7 @@ int main(int argc, char **argv)
         {"connections", load_connections, 0},
         {"topic", load_topic, TOPIC | WORDS},
         {"members", load_members, TOPIC | WORDS | GROUP},
+        {"consumers", load_consumers, TOPIC | GROUP},
         {"idle", load_idle, TOPIC | GROUP},
         {"commits", load_commits, TOPIC | GROUP},
         {"fill", load_fill, TOPIC | GROUP},

@@ -34,6 +34,7 @@ int load_tail(const struct load_options *options);
 int load_first(const struct load_options *options);
 int load_connections(const struct load_options *options);
 int load_members(const struct load_options *options);
+int load_consumers(const struct load_options *options);
 int load_idle(const struct load_options *options);
 int load_commits(const struct load_options *options);
 int load_fill(const struct load_options *options);

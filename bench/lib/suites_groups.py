@@ -52,6 +52,54 @@ class Members(Groups):
         return figures, max(shares)
 
 
+class Consumers(Groups):
+    """With an assignment interval of 0 every change is answered at once; by default the second within a second waits
+    for its end."""
+    name = "group-consumer"
+    title = ("a group of the consumer protocol (KIP-848) comes to be, first heartbeat to the last member's share, all members "
+             "together sending 2,000 heartbeats a second; then 500 members, 1,000 heartbeats a second")
+    figures = (*(Figure(f"stable_{count}", f"{count} member{'s' * (count > 1)}, ms") for count in (1, 10, 100, 500)),
+               Figure("form_ms", "broker CPU for 500 to come to be, ms"), Figure("heartbeat_us", "broker CPU per heartbeat, µs"),
+               Figure("p50_us", "p50, µs"), Figure("p99_us", "p99, µs"))
+    goals = (*(Goal(f"stable_{count}", 0.3, "kafka") for count in (100, 500)), Goal("heartbeat_us", 0.2, "kafka"),
+             Goal("p99_us", 0.25, "kafka"))
+    settings = ("group.consumer.assignment.interval.ms=0",)
+    per_s = 1000
+
+    def form(self, target, count):
+        members = self.size(count, min(count, 10))
+        return self.clients.live(target, "consumers", "-t", self.topic, "-P", self.partitions, "-g", self.next_group(), "-c",
+                                 members, "-r", self.per_s, what=f"consumers, {count}")
+
+    def prepare(self, target):
+        self.partitions = self.size(500, 10)
+        self.clients.create(target, self.topic, self.partitions)
+        live = self.form(target, 500)
+        try:
+            live.ask(self.size(20_000, 10), 0)
+            live.end()
+        finally:
+            live.kill()
+
+    def measure(self, target):
+        figures, shares, beats = {}, [], self.size(5000, 100)
+        for count in (1, 10, 100, 500):
+            with machine.Window(target.pid) as window:
+                live = self.form(target, count)
+            figures[f"stable_{count}"] = live.ready["stable_ms"]
+            figures["form_ms"] = window.broker_s * 1e3
+            try:
+                if count == 500:
+                    with machine.Window(target.pid, (live.pid,)) as window:
+                        said = live.ask(beats, beats // 10)
+                    shares.append(window.other_share)
+                    figures.update(heartbeat_us=window.broker_s / beats * 1e6, p50_us=said["p50_us"], p99_us=said["p99_us"])
+                live.end()
+            finally:
+                live.kill()
+        return figures, max(shares)
+
+
 class IdleGroups(Groups):
     name = "group-idle"
     title = "200 idle groups of one member: a heartbeat every 3 s, a fetch session that waits 500 ms again and again"
@@ -240,4 +288,4 @@ class Memory(Groups):
         return {"KB_each": (after - before) * 1.024 / (groups * each)}, window.other_share
 
 
-ALL = [Members, IdleGroups, Commits, Transactions, Load, Memory]
+ALL = [Members, Consumers, IdleGroups, Commits, Transactions, Load, Memory]
