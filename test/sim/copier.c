@@ -259,6 +259,8 @@ static bool end_attempt(struct copier *copier, int32_t number)
     int64_t id = copier->producer_id, again_id = id;
     int16_t before = copier->epoch, epoch = before, again_epoch;
     int error, tries = 0;
+    if (copier->plan->grouped && dice(copier, 24) == 0) /* until others have its shares */
+        life_rest(&copier->life, COPY_SESSION_MS + (int64_t)dice(copier, 6000));
     if (commit)
         ask_commit(copier, number);
     do

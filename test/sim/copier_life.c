@@ -58,7 +58,7 @@ struct copier *copier_begin(struct env *env, struct copier_plan *plan)
         .group = copier->group,
         .topic = "in",
         .partition_count = COPY_SHARES,
-        .session_ms = 6000,
+        .session_ms = COPY_SESSION_MS,
         .rebalance_ms = 8000,
         .join_version = (int16_t)(2 + dice(copier, 8)),
         .generation = -1,

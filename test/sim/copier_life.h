@@ -10,6 +10,7 @@
 #define COPY_TOPIC STR("out")
 #define COPY_INPUT STR("in") /* only positions in it matter */
 #define COPY_JOIN_MS 30000
+#define COPY_SESSION_MS 2000
 #define COPY_SENDS_MAX 4 /* of one record, without an answer */
 
 /* One life of a copier, or of the reader; it does one thing after the other. */

@@ -68,7 +68,8 @@ static void trouble(struct world *world)
     }
 }
 
-static void heal(struct world *world)
+/* In a group the dead may stay dead for a while: `all` wakes them. */
+static void heal(struct world *world, bool all)
 {
     struct sim *sim = world->sim;
     struct broker_node *broker = &world->broker;
@@ -77,7 +78,8 @@ static void heal(struct world *world)
         sim_crash_after(world->copiers[i], 0, SIM_KILL);
         world->plans[i].calls_left = 0;
         sim_block(broker->node, world->copiers[i], false);
-        if (sim_is_up(world->copiers[i]))
+        bool others = world->plans[i].grouped && sim_is_up(world->copiers[(i + 1) % COPIERS]);
+        if (sim_is_up(world->copiers[i]) || (!all && others && sim_dice(sim, 2) == 0))
             continue;
         sim_restart(world->copiers[i]);
         sim_start(world->copiers[i], copier_main, &world->plans[i]);
@@ -131,8 +133,11 @@ static void audit(struct world *world)
             if (copies->seen[i][input] != (input < copies->position[i]))
                 history_fail("share %d: input %d is seen %d times, committed up to %d", i, input,
                              copies->seen[i][input], copies->position[i]);
-    if (!group_check(world->history, why, sizeof why))
+    if (!group_check(world->history, why, sizeof why)) {
+        if (sim_options(world->sim)->log) /* one seed is looked at */
+            group_history_write(world->history, sim_options(world->sim)->log);
         history_fail("%s", why);
+    }
     sim_note(world->sim, "commits=%d seen=%d", copies->commits, copies->seen_count);
 }
 
@@ -148,6 +153,7 @@ static void world_begin(struct world *world, struct sim *sim)
         "offsets.topic.num.partitions=2",         "offsets.topic.replication.factor=1",
         "transaction.state.log.num.partitions=2", "transaction.state.log.replication.factor=1",
         "transaction.state.log.min.isr=1",        "group.initial.rebalance.delay.ms=300",
+        "group.min.session.timeout.ms=1000",
     };
     bool grouped = sim_dice(sim, 2) == 0;
     world->sim = sim;
@@ -184,11 +190,14 @@ static void run(struct sim *sim, void *context)
     world_begin(&world, sim);
     for (int round = 0; round < ROUNDS; round++) {
         sim_run_for(sim, (int64_t)sim_dice(sim, 500) * (SECOND / 1000));
+        struct group_event *reload = group_history_reload(world.history);
         trouble(&world);
         sim_run_for(sim, (int64_t)sim_dice(sim, 3000) * (SECOND / 1000));
-        heal(&world);
+        heal(&world, false);
+        group_history_end(world.history, reload, 0);
         await_progress(&world);
     }
+    heal(&world, true);
     audit(&world);
     broker_node_stop_and_start(&world.broker);
     group_history_destroy(world.history);

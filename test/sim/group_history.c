@@ -98,6 +98,18 @@ struct group_event *group_history_begin(struct group_history *history,
     return place;
 }
 
+struct group_event *group_history_reload(struct group_history *history)
+{
+    const struct group_event event = {.op = GROUP_RELOAD,
+                                      .at = -1,
+                                      .group = -1,
+                                      .member = -1,
+                                      .instance = -1,
+                                      .generation = -1,
+                                      .tag = -1};
+    return group_history_begin(history, &event);
+}
+
 void group_history_end(struct group_history *history, struct group_event *event, int32_t error)
 {
     event->error = error;

@@ -81,6 +81,8 @@ const char *group_history_name(const struct group_history *history, int32_t numb
 /* The event's place is good as long as the history. */
 struct group_event *group_history_begin(struct group_history *history,
                                         const struct group_event *event);
+/* A GROUP_RELOAD begins. */
+struct group_event *group_history_reload(struct group_history *history);
 void group_history_end(struct group_history *history, struct group_event *event, int32_t error);
 
 /* All of it, in the form that it is read in. */

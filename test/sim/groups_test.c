@@ -80,19 +80,12 @@ static void trouble_member(struct world *world, struct sim_node *member)
     }
 }
 
-static void reload_begin(struct world *world, struct group_event **ret_event)
-{
-    const struct group_event event = {
-        .op = GROUP_RELOAD, .group = -1, .member = -1, .instance = -1, .tag = -1, .generation = -1};
-    *ret_event = group_history_begin(world->history, &event);
-}
-
 /* In *ret_reload, when the coordinator may lose its soft state by it. */
 static void trouble_broker(struct world *world, struct group_event **ret_reload)
 {
     uint64_t kind = dice(world, 6);
     if (kind <= 3)
-        reload_begin(world, ret_reload);
+        *ret_reload = group_history_reload(world->history);
     switch (kind) {
     case 0:
     case 1:
@@ -297,12 +290,12 @@ static void die_and_compare(struct world *world)
     int64_t began_ns, took_ns;
     struct group_event *reload;
     sim_run_for(world->sim, 30 * SECOND); /* whoever is dead is gone then */
+    began_ns = sim_now_ns(world->sim);
     rest(world, true);
     if (!sim_run_until(world->sim, all_rest, world, LIMIT_NS))
         history_fail("members do not rest");
-    began_ns = sim_now_ns(world->sim);
     audit(world, 0);
-    reload_begin(world, &reload);
+    reload = group_history_reload(world->history);
     sim_crash(world->broker.node, death(world));
     took_ns = sim_now_ns(world->sim) - began_ns;
     heal_broker(world);
@@ -400,6 +393,7 @@ static void run(struct sim *sim, void *context)
     for (int round = 0; round < ROUNDS; round++) {
         struct group_event *reload = NULL;
         sim_run_for(sim, (int64_t)dice(world, 8000) * MS);
+        set_calm(world, dice(world, 2) == 0); /* then nothing but the trouble moves the groups */
         if (dice(world, 3) != 0)
             trouble_member(world, world->members[dice(world, (uint64_t)world->member_count)]);
         if (dice(world, 3) != 0)

@@ -153,8 +153,9 @@ static int mischief(struct member *member)
     int error = 0;
     switch (life_dice(&member->life, 30)) {
     case 0:
-        error = membership_leave(&member->place);
+        (void)membership_leave(&member->place);
         forget_id(member);
+        member->plan->gone = chance(member, 2);
         return KAFKA_UNKNOWN_MEMBER_ID;
     case 1: /* silent for too long; then as if nothing had been */
         tell(member, false);
@@ -234,7 +235,7 @@ static struct member *member_begin(struct env *env, struct member_plan *plan)
         .join_version = plan->join_version,
         .generation = -1,
     };
-    plan->fenced = plan->settled = plan->resting = false;
+    plan->fenced = plan->gone = plan->settled = plan->resting = false;
     return member;
 }
 
@@ -255,7 +256,7 @@ void member_main(struct env *env, void *context)
     struct member *member = member_begin(env, plan);
     insist(member, true);
     insist(member, false);
-    while (!plan->stop && !plan->fenced) {
+    while (!plan->stop && !plan->fenced && !plan->gone) {
         if (!join(member) || !fetch_positions(member)) {
             life_rest(&member->life, 20 + (int64_t)life_dice(&member->life, 200));
             continue;

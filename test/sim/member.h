@@ -25,6 +25,7 @@ struct member_plan {
     bool settled; /* it has its assignment, and its last heartbeat was well */
     bool resting;
     bool fenced; /* another has its instance id: it has ended */
+    bool gone;   /* it has left the group, and ended */
     int32_t generation;
     uint64_t owned;
     int32_t commits; /* acknowledged, of all its lives */
