@@ -388,6 +388,41 @@ static void a_batch_with_more_keys_than_the_map_is_cleaned_in_parts(void **state
     kit_close(&kit);
 }
 
+/* The first cleaning ends within the segment, behind the marker of an aborted transaction. The
+ * second begins there and must not take what the producer commits next for aborted. */
+static void a_transaction_aborted_before_the_dirty_part_hides_no_later_one(void **state)
+{
+    (void)state;
+    struct kit kit;
+    char key[16];
+    struct log_clean_rules rules = clean_rules();
+    rules.map_bytes = 24 * 16;
+    rules.map_load_factor = 0.5;
+    clean_kit_init(&kit, 1 << 20);
+    clean_put(&kit, "k", "old");
+    append_txn(&kit, 7, 0, "a", "aborted");
+    assert_int_equal(clean_marker(&kit, 7, 0, false, 1), 0);
+    for (int i = 0; i < 9; i++) {
+        snprintf(key, sizeof key, "f%d", i);
+        clean_put(&kit, key, "x");
+    }
+    append_txn(&kit, 7, 1, "k", NULL);
+    assert_int_equal(clean_marker(&kit, 7, 0, true, 1), 0);
+    clean_roll(&kit);
+    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
+    assert_int_equal(log_cleaned_to(kit.log), 10);
+    assert_int_equal(count_aborted(&kit), 1); /* the segment's index still names it */
+    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
+    assert_int_equal(log_cleaned_to(kit.log), 14);
+    assert_string_equal(clean_text(&kit), "f0=x f1=x f2=x f3=x f4=x f5=x f6=x f7=x f8=x k=~");
+    /* Without the tombstone the key stays away. */
+    clean_put(&kit, "n", "1");
+    clean_roll(&kit);
+    assert_int_equal(clean_all(&kit, &rules, 7000), 0);
+    assert_string_equal(clean_text(&kit), "f0=x f1=x f2=x f3=x f4=x f5=x f6=x f7=x f8=x n=1");
+    kit_close(&kit);
+}
+
 static void small_segments_are_joined_up_to_segment_bytes(void **state)
 {
     (void)state;
@@ -795,6 +830,7 @@ int main(void)
         cmocka_unit_test(the_batch_before_the_high_watermark_stays_without_records),
         cmocka_unit_test(a_full_map_cleans_as_far_as_it_came),
         cmocka_unit_test(a_batch_with_more_keys_than_the_map_is_cleaned_in_parts),
+        cmocka_unit_test(a_transaction_aborted_before_the_dirty_part_hides_no_later_one),
         cmocka_unit_test(small_segments_are_joined_up_to_segment_bytes),
         cmocka_unit_test(the_ratio_decides_what_is_due),
         cmocka_unit_test(lags_delay_cleaning_and_make_it_due),

@@ -8,9 +8,7 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeSet;
-import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.compress.Compression;
 import org.apache.kafka.common.record.internal.CompressionType;
 import org.apache.kafka.common.record.internal.DefaultRecordBatch;
@@ -21,14 +19,11 @@ import org.apache.kafka.common.utils.Time;
 import org.apache.kafka.server.util.KafkaScheduler;
 import org.apache.kafka.storage.internals.log.Cleaner;
 import org.apache.kafka.storage.internals.log.LogConfig;
-import org.apache.kafka.storage.internals.log.LogDirFailureChannel;
 import org.apache.kafka.storage.internals.log.LogSegment;
 import org.apache.kafka.storage.internals.log.LogToClean;
-import org.apache.kafka.storage.internals.log.ProducerStateManagerConfig;
 import org.apache.kafka.storage.internals.log.SkimpyOffsetMap;
 import org.apache.kafka.storage.internals.log.UnifiedLog;
 import org.apache.kafka.storage.internals.utils.Throttler;
-import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
 
 /** Kafka's Cleaner over copies of logs that ours has cleaned: the same segments, batches, records and
  * aborted transactions are left, uncompressed batches to the byte. */
@@ -52,7 +47,7 @@ final class CleanDifferential {
         }
         System.out.println("cleaned logs=" + cases + " rounds=" + rounds + " batches=" + batches
             + " equal_to_the_byte=" + bytesEqual + " records=" + records + " segments_gone="
-            + dropped + " mismatches=" + mismatches);
+            + dropped + " aborted_before_start=" + CompactedLog.leftOut + " mismatches=" + mismatches);
         System.exit(mismatches == 0 ? 0 : 1);
     }
 
@@ -65,10 +60,7 @@ final class CleanDifferential {
             "cleanup.policy", "compact", "file.delete.delay.ms", 0L));
         boolean plain = head[3].equals("1");
         File kafkas = dir.resolve("kafkas/t-0").toFile();
-        UnifiedLog log = UnifiedLog.create(kafkas, config, 0, 0, SCHEDULER,
-            new BrokerTopicStats(false), Time.SYSTEM, 900000,
-            new ProducerStateManagerConfig(Integer.MAX_VALUE, false), 600000,
-            new LogDirFailureChannel(5), true, Optional.of(new Uuid(77, 1234)));
+        UnifiedLog log = CompactedLog.open(kafkas, config, SCHEDULER);
         log.updateHighWatermark(log.logEndOffset());
         long before = log.logSegments().size();
         long end = 0;
