@@ -5,7 +5,9 @@
  * reconfigured while its logs are being made is so afterwards, and `applied` advances in the order
  * of the metadata log. A step that only changes what is there ends at once.
  *
- * A deletion marks the partition, then waits for the append lock: no append follows the rename. */
+ * A deletion marks the partition, then waits for the append lock: no append follows the rename.
+ * Deletions that wait for the same elder become one step: a topic of a thousand partitions is gone
+ * after two jobs. */
 #include "partition/set_private.h"
 
 #include <errno.h>
@@ -14,6 +16,16 @@
 
 #include "base/errors.h"
 
+#define VICTIMS_MAX 1000 /* of one step */
+
+struct victim {
+    struct uuid topic_id;
+    int32_t index;
+    struct partition *partition; /* NULL: it is not there */
+    bool undisturbed;            /* no cleaning is under way: clean_lock is ours */
+    char *retired;               /* the folder's new path, to be removed; NULL: there is none */
+};
+
 struct follow_step {
     struct pool_job job;
     struct follow_step *next;
@@ -21,13 +33,11 @@ struct follow_step {
     int64_t metadata_offset; /* -1: a deletion */
 
     /* Of a deletion. */
-    struct uuid victim_topic;
-    int32_t victim_index;
-    struct partition *victim;
+    struct victim *victims; /* in the arena */
+    int32_t victim_count, victim_capacity;
+    int32_t victim_at; /* the locks of those before are ours */
     struct park_waiter park;
     struct loop_task locked;
-    bool undisturbed; /* no cleaning is under way: clean_lock is ours */
-    char *retired;    /* the folder's new path, to be removed; NULL: there is none */
 
     /* Of changes. */
     struct arena arena; /* for what the step keeps while it waits */
@@ -188,20 +198,27 @@ void set_removals_stop(struct partition_set *set)
     set->removals_last = set->removals;
 }
 
+static void victim_retire(struct victim *victim, const struct say *say)
+{
+    struct partition *partition = victim->partition;
+    char path[LOG_PATH_MAX];
+    if (atomic_load(&partition->dir->offline)) /* a start that finds the folder sets it aside */
+        return;
+    int err = log_dir_retire_folder(&partition->dir->dir, partition->topic, partition->index, path);
+    if (err == 0)
+        victim->retired = strdup(path);
+    else if (err != -ENOENT) /* that one was never written to */
+        say_warn(say, "cannot remove a deleted log", kv_str("topic", partition->topic),
+                 kv_int("partition", partition->index), kv_text("dir", partition->dir->dir.path),
+                 kv_text("error", result_text(err)));
+}
+
 static void delete_run(struct pool_job *job)
 {
     struct follow_step *step = container_of(job, struct follow_step, job);
-    struct partition *victim = step->victim;
-    char path[LOG_PATH_MAX];
-    if (atomic_load(&victim->dir->offline)) /* a start that finds the folder sets it aside */
-        return;
-    int err = log_dir_retire_folder(&victim->dir->dir, victim->topic, victim->index, path);
-    if (err == 0)
-        step->retired = strdup(path);
-    else if (err != -ENOENT) /* that one was never written to */
-        say_warn(step->set->say, "cannot remove a deleted log", kv_str("topic", victim->topic),
-                 kv_int("partition", victim->index), kv_text("dir", victim->dir->dir.path),
-                 kv_text("error", result_text(err)));
+    for (int32_t i = 0; i < step->victim_count; i++)
+        if (step->victims[i].partition)
+            victim_retire(&step->victims[i], step->set->say);
 }
 
 static void victim_drop(struct epoch_entry *entry)
@@ -213,24 +230,38 @@ static void delete_done(struct loop *loop, struct pool_job *job)
 {
     (void)loop;
     struct follow_step *step = container_of(job, struct follow_step, job);
-    parklock_release(&step->victim->append_lock);
-    parklock_release(&step->victim->clean_lock);
-    epoch_retire(step->set->epochs, &step->victim->retired, victim_drop);
-    if (step->retired)
-        removal_queue(step->set, step->retired);
+    for (int32_t i = 0; i < step->victim_count; i++) {
+        struct victim *victim = &step->victims[i];
+        if (!victim->partition)
+            continue;
+        parklock_release(&victim->partition->append_lock);
+        parklock_release(&victim->partition->clean_lock);
+        epoch_retire(step->set->epochs, &victim->partition->retired, victim_drop);
+        if (victim->retired)
+            removal_queue(step->set, victim->retired);
+    }
     step_end(step);
 }
 
 /* A cleaning gives up because the partition is marked; it writes to no folder that a topic of the
  * same name may have made meanwhile. */
+static bool victim_lock(struct victim *victim, struct park_waiter *park)
+{
+    if (!victim->undisturbed && !parklock_take(&victim->partition->clean_lock, park))
+        return false;
+    victim->undisturbed = true;
+    return parklock_take(&victim->partition->append_lock, park);
+}
+
+/* Whoever holds one of the locks waits for no other partition's, so several can be held. */
 static void delete_take(struct follow_step *step)
 {
-    struct partition *victim = step->victim;
-    if (!step->undisturbed && !parklock_take(&victim->clean_lock, &step->park))
-        return;
-    step->undisturbed = true;
-    if (parklock_take(&victim->append_lock, &step->park))
-        pool_submit(step->set->home, &step->job);
+    for (; step->victim_at < step->victim_count; step->victim_at++) {
+        struct victim *victim = &step->victims[step->victim_at];
+        if (victim->partition && !victim_lock(victim, &step->park))
+            return;
+    }
+    pool_submit(step->set->home, &step->job);
 }
 
 static void delete_locked(struct loop *loop, struct loop_task *task)
@@ -245,28 +276,61 @@ static void delete_fire(struct park_waiter *park, struct wakes *wakes)
     loop_post_later(step->set->home, &step->locked, wakes);
 }
 
-/* Take the partition out of sight and wait for its writer. */
-static void delete_start(struct follow_step *step)
+/* Take the partition out of sight; false when it is not there. */
+static bool victim_hide(struct partition_set *set, struct victim *victim)
 {
-    struct partition *victim = step->victim;
-    atomic_store_explicit(&victim->deleted, true, memory_order_release);
-    atomic_fetch_add(&step->set->deleted_count, 1);
-    set_remove(step->set, victim);
-    watermark_reset(&victim->end, watermark_get(&victim->end), -1);
-    watermark_reset(&victim->high_watermark, watermark_get(&victim->high_watermark), -1);
-    watermark_reset(&victim->last_stable, watermark_get(&victim->last_stable), -1);
-    watermark_reset(&victim->synced, watermark_get(&victim->synced), -1);
+    struct partition *partition = partition_find(set, victim->topic_id, victim->index);
+    victim->partition = partition;
+    if (!partition)
+        return false;
+    atomic_store_explicit(&partition->deleted, true, memory_order_release);
+    atomic_fetch_add(&set->deleted_count, 1);
+    set_remove(set, partition);
+    watermark_reset(&partition->end, watermark_get(&partition->end), -1);
+    watermark_reset(&partition->high_watermark, watermark_get(&partition->high_watermark), -1);
+    watermark_reset(&partition->last_stable, watermark_get(&partition->last_stable), -1);
+    watermark_reset(&partition->synced, watermark_get(&partition->synced), -1);
+    return true;
+}
+
+/* False when there is nothing to delete. */
+static bool delete_start(struct follow_step *step)
+{
+    bool some = false;
+    for (int32_t i = 0; i < step->victim_count; i++)
+        some |= victim_hide(step->set, &step->victims[i]);
+    if (!some)
+        return false;
     step->park.fire = delete_fire;
     step->locked.run = delete_locked;
     delete_take(step);
+    return true;
+}
+
+static void victim_add(struct follow_step *step, struct uuid topic_id, int32_t index)
+{
+    if (step->victim_count == step->victim_capacity) {
+        int32_t capacity = step->victim_capacity ? step->victim_capacity * 2 : 4;
+        struct victim *grown = arena_array(&step->arena, (size_t)capacity, sizeof *grown);
+        must(grown);
+        if (step->victim_count)
+            memcpy(grown, step->victims, (size_t)step->victim_count * sizeof *grown);
+        step->victims = grown;
+        step->victim_capacity = capacity;
+    }
+    step->victims[step->victim_count++] = (struct victim){.topic_id = topic_id, .index = index};
 }
 
 void partition_set_remove(struct partition_set *set, struct uuid topic_id, int32_t index)
 {
-    struct follow_step *step = step_create(set);
+    struct follow_step *last = set->steps_last;
+    bool joins =
+        last && last != set->steps && last->metadata_offset < 0 && last->victim_count < VICTIMS_MAX;
+    struct follow_step *step = joins ? last : step_create(set);
+    victim_add(step, topic_id, index);
+    if (joins)
+        return;
     step->metadata_offset = -1;
-    step->victim_topic = topic_id;
-    step->victim_index = index;
     step->job.run = delete_run;
     step->job.done = delete_done;
     step_queue(step);
@@ -401,10 +465,7 @@ static bool step_begin(struct follow_step *step)
 {
     struct partition_set *set = step->set;
     if (step->metadata_offset < 0) {
-        step->victim = partition_find(set, step->victim_topic, step->victim_index);
-        if (step->victim)
-            delete_start(step);
-        return step->victim;
+        return delete_start(step);
     }
     changes_begin(step);
     if (step->partition_count > 0) {

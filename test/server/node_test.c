@@ -441,6 +441,44 @@ static void make_folder(struct broker_fixture *fixture, const char *name)
     fclose(file);
 }
 
+/* One of its partitions is being written meanwhile; the others wait for it, and none is forgotten.
+ */
+static void a_topic_of_many_partitions_is_deleted_whole(void **state)
+{
+    enum { MANY = 1100 }; /* more than one step takes */
+    struct broker_fixture *fixture = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct delete_topics_request request;
+    struct delete_topics_response response;
+    struct str names[] = {STR("one"), STR("many")};
+    int peer = peer_connect(fixture);
+    peer_create_topic(peer, "one", 1);
+    peer_create_topic(peer, "many", MANY);
+    for (int32_t i = 0; i < MANY; i += 100)
+        assert_int_equal(peer_produce(peer, "many", i, 1), 0);
+    struct partition *written = fixture_partition(fixture, "many", 500);
+    while (!parklock_try(&written->append_lock))
+        sched_yield();
+    delete_topics_request_init(&request);
+    request.topic_names = (struct str_array){names, 2};
+    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
+    peer_ask(peer, API_DELETE_TOPICS, 5, 1, &request);
+    while (!atomic_load(&written->deleted))
+        sched_yield();
+    assert_true(names_with(fixture, "many-500") == 1 && names_with(fixture, "-delete") == 0);
+    parklock_release(&written->append_lock);
+    partition_unref(written);
+    peer_answer(peer, &arena, API_DELETE_TOPICS, 5, 1, &response);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(response.responses.items[i].error_code, 0);
+    peer_create_topic(peer, "many", 1); /* its steps are over by then */
+    assert_int_equal(partition_count(fixture), 1);
+    assert_int_equal(names_with(fixture, "many-500."), names_with(fixture, "many-500"));
+    peer_close(peer);
+    arena_close(&arena);
+}
+
 static void folders_of_no_topic_do_not_stand_in_the_way(void **state)
 {
     struct broker_fixture *fixture = *state;
@@ -521,6 +559,7 @@ int main(void)
         NODE_TEST(a_changed_setting_holds_for_the_next_append),
         NODE_TEST(what_administrators_change_stands_in_the_log),
         NODE_TEST(the_longest_name_can_be_deleted_and_used_again),
+        NODE_TEST(a_topic_of_many_partitions_is_deleted_whole),
         NODE_TEST(folders_of_no_topic_do_not_stand_in_the_way),
         NODE_TEST(too_small_an_isr_refuses_only_where_there_could_be_more),
         NODE_TEST(an_offline_directory_stops_the_node_it_holds_the_metadata_of),
