@@ -12,12 +12,13 @@ from clients.java import Java
 from clients.kafka_python import KafkaPython
 from clients.kcat import Kcat
 from clients.tools import Tools
+from lib import paths
 from lib.driver import Driver
 from lib.segments import batches
 from lib.target import Target, TargetError
 
 CLIENTS = [Kcat, Confluent, KafkaPython, Aio, Java, Tools]
-SETTLED_S = 10
+SETTLED_S = 10 * paths.PATIENCE
 # What the records' own timestamps count from; not so long ago that retention takes them.
 BEGAN_MS = int(time.time() - 3600) * 1000
 

@@ -21,13 +21,15 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(_
 
 from clients.base import ClientError  # noqa: E402
 from context import Context, Mismatch  # noqa: E402
+from lib import paths  # noqa: E402
 from lib.target import TargetError  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
 import scenarios_groups  # noqa: E402,F401  its scenarios come after the others
+import scenarios_rebalances  # noqa: E402,F401
 import scenarios_consumers  # noqa: E402,F401
 import scenarios_transactions  # noqa: E402,F401  and these last
 
-CELL_S = 90
+CELL_S = int(90 * paths.PATIENCE)
 SLOW_S = 3
 MARKS = {"ok": "✓", "FAIL": "✗", None: "–"}
 NAMES = {"jackdaw": "Jackdaw", "kafka": "Apache Kafka 4.4.0"}
@@ -77,7 +79,8 @@ HEAD = """# Clients
 Which client does what against {name}. This page is what `./dev test interop --target {target} --document FILE` prints;
 `./dev test` compares the two. ✓ it works as against Apache Kafka, ✗ it does not, – the client has no such thing.
 The same scenarios run against Apache Kafka itself, so that they test behaviour and not our habits. They are in
-`test/interop/scenarios.py`, `scenarios_groups.py`, `scenarios_consumers.py` and `scenarios_transactions.py`, each with what it expects.
+`test/interop/scenarios.py`, `scenarios_groups.py`, `scenarios_rebalances.py`, `scenarios_consumers.py` and
+`scenarios_transactions.py`, each with what it expects.
 
 """
 

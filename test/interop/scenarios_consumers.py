@@ -133,6 +133,6 @@ def consumer_regex(context, client):
     context.helper.create_topic(f"{prefix}-other", 1)
     with client.member(client.pattern(rf"{prefix}-\d+"), f"regex-{prefix}", **NEW) as one:
         mine = {(f"{prefix}-{number}", partition) for number in (1, 2) for partition in (0, 1)}
-        until([one], lambda: one.owned_of_topics() == mine, "the topics that match")
+        until([one], lambda: one.held() == mine, "the topics that match")
         context.helper.create_topic(f"{prefix}-3", 1)
-        until([one], lambda: one.owned_of_topics() == mine | {(f"{prefix}-3", 0)}, "the one that came later, too")
+        until([one], lambda: one.held() == mine | {(f"{prefix}-3", 0)}, "the one that came later, too")

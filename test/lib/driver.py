@@ -32,21 +32,24 @@ def unb64(text):
     return None if text is None else base64.b64decode(text)
 
 
-def _jars(kind):
+def jars(kind):
     return subprocess.run([paths.KAFKA, "jars", kind], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def _compiled(jars):
-    """The folder with the compiled driver, compiled anew when its sources or the jars changed."""
-    sources = sorted(SOURCES.glob("*.java"))
-    digest = hashlib.sha256(jars.encode() + b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    folder = paths.CACHE / f"driver-{digest}"
+def java():
+    return subprocess.run([paths.KAFKA, "java"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def compiled(kept, source):
+    """The folder with the compiled Java sources of a folder, compiled anew when they or the jars changed."""
+    sources = sorted(source.glob("*.java"))
+    digest = hashlib.sha256(kept.encode() + b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    folder = paths.CACHE / f"{source.name}-{digest}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=paths.CACHE) as work:
             out = pathlib.Path(work, "classes")
-            java = subprocess.run([paths.KAFKA, "java"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-            javac = pathlib.Path(java).with_name("javac")
-            subprocess.run([javac if javac.exists() else shutil.which("javac"), "-d", out, "-cp", f"{jars}/*", *sources], check=True)
+            javac = pathlib.Path(java()).with_name("javac")
+            subprocess.run([javac if javac.exists() else shutil.which("javac"), "-d", out, "-cp", f"{kept}/*", *sources], check=True)
             (out / "log4j2.properties").write_text(
                 "status = error\nappender.err.type = Console\nappender.err.name = err\nappender.err.target = SYSTEM_ERR\n"
                 "appender.err.follow = true\nappender.err.layout.type = PatternLayout\n"
@@ -66,7 +69,7 @@ class Call:
         self.answers = queue.Queue()
 
     def wait_event(self, event, timeout_s):
-        answer = self.answers.get(timeout=timeout_s)
+        answer = self.answers.get(timeout=timeout_s * paths.PATIENCE)
         if answer.get("event") != event:
             self.answers.put(answer)
             self.result(timeout_s)
@@ -75,7 +78,7 @@ class Call:
     def result(self, timeout_s):
         while True:
             try:
-                answer = self.answers.get(timeout=timeout_s)
+                answer = self.answers.get(timeout=timeout_s * paths.PATIENCE)
             except queue.Empty:
                 raise DriverError("TIMEOUT", f"no answer from the driver in {timeout_s} s") from None
             if "event" in answer:
@@ -87,13 +90,12 @@ class Call:
 
 class Driver:
     def __init__(self, log_path):
-        jars, tools = _jars("broker"), _jars("tools")
-        folder = _compiled(jars)
-        java = subprocess.run([paths.KAFKA, "java"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        kept, tools = jars("broker"), jars("tools")
+        folder = compiled(kept, SOURCES)
         self.log = open(log_path, "ab")
         self.process = subprocess.Popen(
-            [java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dtools.jars={tools}",
-             f"-Dlog4j2.configurationFile={folder}/log4j2.properties", "-cp", f"{folder}:{jars}/*", "Driver"],
+            [java(), "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dtools.jars={tools}",
+             f"-Dlog4j2.configurationFile={folder}/log4j2.properties", "-cp", f"{folder}:{kept}/*", "Driver"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
         self.ids, self.calls = itertools.count(1), {}
         self.lock = threading.Lock()

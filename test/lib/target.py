@@ -10,8 +10,8 @@ import time
 
 from lib import paths
 
-START_S = {"jackdaw": 20, "kafka": 120}
-STOP_S = {"jackdaw": 20, "kafka": 60}
+START_S = {"jackdaw": 20 * paths.PATIENCE, "kafka": 120 * paths.PATIENCE}
+STOP_S = {"jackdaw": 20 * paths.PATIENCE, "kafka": 60 * paths.PATIENCE}
 
 
 class TargetError(Exception):

@@ -12,8 +12,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from clients.base import Client, ClientError, Record, by_code
+from lib import paths
 
-WAIT_S = 20
+WAIT_S = int(20 * paths.PATIENCE)
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 

@@ -14,11 +14,14 @@ need. `can` holds finer abilities that a method does not show:
     stalls                       a member may be told how soon it is late
     consumer-protocol            a member can speak the protocol of KIP-848
     server-regex                 and have the broker find topics by a regular expression: member(pattern(…), …)
+    range, roundrobin, sticky, cooperative-sticky   its members know this assignor
+    patterns                     a member can subscribe to a pattern, ^…
     shrinks                      a member tells soon that partitions were taken from it (kafka-python 3.0.12 goes on
                                  naming the old ones in half of the runs, against Apache Kafka as well)
 
 `consume_group` reads that many records as a group, commits and leaves. `member` is a member of a group for as
-long as its context lasts: poll() a little, owned() partitions, commit() what was read, close() early.
+long as its context lasts: poll() a little, owned() partitions, held() with their topics, how many were
+revoked(), subscribe() to others, commit() what was read, close() early. `mortal` is one that can die().
 """
 from dataclasses import dataclass, replace
 

@@ -1,15 +1,21 @@
 """confluent-kafka: librdkafka, newest."""
 import contextlib
+import logging
 import time
 
 import confluent_kafka
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, Producer,
+                             TopicPartition)
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    OffsetSpec, ResourceType)
 
 from clients.base import Client, ClientError, Record, by_code
+from clients.process import ProcessMember
+from lib import paths
 
-WAIT_S = 20
+WAIT_S = int(20 * paths.PATIENCE)
+QUIET = logging.getLogger("librdkafka")
+QUIET.setLevel(logging.CRITICAL + 1)
 
 
 def refused(error):
@@ -29,25 +35,39 @@ def unwrap(future):
 class Member:
     def __init__(self, consumer, topics):
         self._consumer = consumer
-        self._open = True
-        consumer.subscribe(topics)
+        self._open, self._revoked = True, 0
+        self.subscribe(topics)
+
+    def subscribe(self, topics):
+        self._consumer.subscribe(topics, on_revoke=self._taken, on_lost=self._taken)
+
+    def _taken(self, _, partitions):
+        self._revoked += len(partitions)
 
     def poll(self, timeout_s=0.1):
         message = self._consumer.poll(timeout_s)
         if message is not None and message.error():
+            if message.error().code() == KafkaError._MAX_POLL_EXCEEDED:
+                return None  # it says so once, and joins again
             raise refused(message.error())
         return message
 
-    def owned(self):
-        return {partition for _, partition in self.owned_of_topics()}
-
-    def owned_of_topics(self):
+    def held(self):
         return {(one.topic, one.partition) for one in self._consumer.assignment()} if self._open else set()
+
+    def owned(self):
+        return {partition for _, partition in self.held()}
+
+    def revoked(self):
+        return self._revoked
 
     def commit(self):
         where = [one for one in self._consumer.position(self._consumer.assignment()) if one.offset >= 0]
         if where:
             self._consumer.commit(offsets=where, asynchronous=False)
+
+    def commit_at(self, where):
+        self._consumer.commit(offsets=where, asynchronous=False)
 
     def close(self):
         if self._open:
@@ -102,7 +122,8 @@ class ConfluentTransactional:
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "consumer-protocol", "server-regex"})
+                     "max-timestamp", "static", "shrinks", "consumer-protocol", "server-regex", "range",
+                     "roundrobin", "cooperative-sticky", "patterns"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):
@@ -150,7 +171,7 @@ class Confluent(Client):
 
     def consumer(self, **config):
         return Consumer({"bootstrap.servers": self.address, "group.id": "interop", "enable.auto.commit": False,
-                         "auto.offset.reset": "error", "log_level": 0, **config})
+                         "auto.offset.reset": "error", "log_level": 0, **config}, logger=QUIET)
 
     def _start(self, consumer, topic, partition, start):
         if start == "earliest":
@@ -282,15 +303,28 @@ class Confluent(Client):
         return ["^" + expression]
 
     @contextlib.contextmanager
-    def member(self, topics, group, instance=None, metadata_ms=300000, protocol="classic", **config):
-        named = {"group.instance.id": instance} if instance else {}
-        timing = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500} if protocol == "classic" else {}
-        member = Member(self.consumer(**{"group.id": group, "group.protocol": protocol, "auto.offset.reset": "earliest",
-                                         "topic.metadata.refresh.interval.ms": metadata_ms, **timing, **named, **config}), topics)
+    def member(self, topics, group, instance=None, name=None, assignors=("range", "roundrobin"), session_ms=6000,
+               max_poll_ms=300000, metadata_ms=300000, protocol="classic", **config):
+        chosen = {"group.instance.id": instance} if instance else {}
+        chosen |= {"client.id": name} if name else {}
+        if protocol == "classic":
+            chosen |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": 300,
+                       "partition.assignment.strategy": ",".join(assignors)}
+        member = Member(self.consumer(**{
+            "group.id": group, "group.protocol": protocol, "auto.offset.reset": "earliest", "max.poll.interval.ms": max_poll_ms,
+            "topic.metadata.refresh.interval.ms": metadata_ms, **chosen, **config}), topics)
         try:
             yield member
         finally:
             member.close()
+
+    def mortal(self, topics, group, **options):
+        return ProcessMember.context(self, topics, group, options)
+
+    @staticmethod
+    def commit(member, topic, offsets):
+        """Chosen positions, as this member of the group."""
+        member.commit_at([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
 
     def consume_group(self, topic, group, count):
         records, deadline = [], time.monotonic() + WAIT_S
@@ -311,6 +345,12 @@ class Confluent(Client):
     def describe_group(self, group):
         found = unwrap(self.admin().describe_consumer_groups([group])[group])
         return {"state": found.state.name.title().replace("_", ""), "members": len(found.members)}
+
+    def assignments(self, group):
+        """What the broker says of a group: (state, assignor, what each client id has)."""
+        found = unwrap(self.admin().describe_consumer_groups([group])[group])
+        return (found.state.name, found.partition_assignor,
+                {one.client_id: {(p.topic, p.partition) for p in one.assignment.topic_partitions} for one in found.members})
 
     def group_offsets(self, group, topic):
         found = unwrap(self.admin().list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group])

@@ -2,9 +2,10 @@
 import contextlib
 
 from clients.base import Client, ClientError, Record
+from lib import paths
 from lib.driver import DriverError, b64, unb64
 
-WAIT_S = 20
+WAIT_S = int(20 * paths.PATIENCE)
 
 
 class JavaTransactional:
@@ -35,7 +36,7 @@ class JavaMember:
     """A member of a group. Partitions are numbers as long as the group has one topic."""
 
     def __init__(self, client, config, **subscription):
-        self.client, self._owned, self._open, self.handle = client, [], True, None
+        self.client, self._owned, self._revoked, self._open, self.handle = client, [], 0, True, None
         self.handle = self._call("open", config=config, **subscription)
 
     def _call(self, call, **fields):
@@ -43,31 +44,51 @@ class JavaMember:
 
     def poll(self, timeout_s=0.1):
         found = self._call("poll", timeout_ms=int(timeout_s * 1000))
-        self._owned = found["owned"]
+        self._owned, self._revoked = found["owned"], found["revoked"]
         return [Record(None, unb64(one["value"]), partition=one["partition"], offset=one["offset"]) for one in found["records"]]
 
-    def owned(self):
-        return {partition for _, partition in self._owned} if self._open else set()
-
-    def owned_of_topics(self):
+    def held(self):
         return {(topic, partition) for topic, partition in self._owned} if self._open else set()
+
+    def owned(self):
+        return {partition for _, partition in self.held()}
+
+    def revoked(self):
+        return self._revoked
 
     def epoch(self):
         return self._call("epoch")
 
+    def subscribe(self, topics):
+        self._call("subscribe", **subscription(topics))
+
     def commit(self):
         self._call("commit")
 
-    def close(self):
+    def close(self, operation="DEFAULT"):
         if self._open:
             self._open = False
-            self._call("close", timeout_ms=5000)
+            self._call("close", timeout_ms=5000, operation=operation)
+
+    def die(self):
+        """Its connections end, and the group is not told."""
+        self.close("REMAIN_IN_GROUP")
+
+
+def subscription(topics):
+    """Topics by name, by a pattern ^…, or as a table of what the driver takes."""
+    if isinstance(topics, dict):
+        return topics
+    return {"client_pattern": topics[0]} if topics[0].startswith("^") else {"topics": topics}
 
 
 class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "stalls", "consumer-protocol", "server-regex"})
+                     "max-timestamp", "static", "shrinks", "stalls", "consumer-protocol", "server-regex", "range",
+                     "roundrobin", "sticky", "cooperative-sticky", "patterns"})
+    assignors = {"range": "RangeAssignor", "roundrobin": "RoundRobinAssignor", "sticky": "StickyAssignor",
+                 "cooperative-sticky": "CooperativeStickyAssignor"}
 
     def version(self):
         return "4.4.0"
@@ -136,20 +157,6 @@ class Java(Client):
         """For member: topics that the broker finds by an expression."""
         return {"server_pattern": expression}
 
-    @contextlib.contextmanager
-    def member(self, topics, group, instance=None, metadata_ms=300000, protocol="classic", **config):
-        named = {"group.instance.id": instance} if instance else {}
-        timing = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500} if protocol == "classic" else {}
-        subscription = {"topics": topics} if isinstance(topics, list) else topics
-        member = JavaMember(self, {
-            "bootstrap.servers": self.address, "group.id": group, "group.protocol": protocol, "enable.auto.commit": "false",
-            "auto.offset.reset": "earliest", "metadata.max.age.ms": metadata_ms, "default.api.timeout.ms": WAIT_S * 1000,
-            **timing, **named, **config}, **subscription)
-        try:
-            yield member
-        finally:
-            member.close()
-
     def metadata(self, topic):
         cluster = self.describe_cluster()
         return {**cluster, "leaders": self.describe_topic(topic)}
@@ -209,6 +216,28 @@ class Java(Client):
 
     def no_quotas(self):
         return self._admin("describe_client_quotas")["count"] == 0
+
+    # --- groups ---
+
+    @contextlib.contextmanager
+    def member(self, topics, group, instance=None, name=None, assignors=("range", "cooperative-sticky"), session_ms=6000,
+               max_poll_ms=300000, metadata_ms=300000, protocol="classic", **config):
+        chosen = {"group.instance.id": instance} if instance else {}
+        chosen |= {"client.id": name} if name else {}
+        if protocol == "classic":
+            chosen |= {"session.timeout.ms": session_ms, "heartbeat.interval.ms": 300, "partition.assignment.strategy": ",".join(
+                f"org.apache.kafka.clients.consumer.{self.assignors[one]}" for one in assignors)}
+        member = JavaMember(self, {
+            "bootstrap.servers": self.address, "group.id": group, "group.protocol": protocol, "enable.auto.commit": "false",
+            "allow.auto.create.topics": "false", "auto.offset.reset": "earliest", "metadata.max.age.ms": metadata_ms,
+            "max.poll.interval.ms": max_poll_ms,
+            "default.api.timeout.ms": WAIT_S * 1000, **chosen, **config}, **subscription(topics))
+        try:
+            yield member
+        finally:
+            member.close()
+
+    mortal = member
 
     def consume_group(self, topic, group, count):
         found = self._call("consume_group", topic=topic, count=count, timeout_ms=WAIT_S * 1000, config={

@@ -7,12 +7,20 @@ import time
 import kafka
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import AlterConfigOp, ConfigResource
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import BrokerResponseError, KafkaError
 from kafka.protocol.consumer import OffsetSpec
 
 from clients.base import Client, ClientError, Record, by_code
+from clients.process import ProcessMember
+from lib import paths
 
-WAIT_S = 20
+WAIT_S = int(20 * paths.PATIENCE)
+ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor, "sticky": StickyPartitionAssignor,
+             "cooperative-sticky": CooperativeStickyAssignor}
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
@@ -33,15 +41,24 @@ class Member:
     def __init__(self, consumer, topics):
         self._consumer = consumer
         self._open = True
-        consumer.subscribe(topics)
+        self.subscribe(topics)
+
+    def subscribe(self, topics):
+        if topics[0].startswith("^"):
+            self._consumer.subscribe(pattern=topics[0])
+        else:
+            self._consumer.subscribe(topics)
 
     def poll(self, timeout_s=0.1, most=None):
         with errors():
             return [one for batch in self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most).values()
                     for one in batch]
 
+    def held(self):
+        return {(one.topic, one.partition) for one in self._consumer.assignment()} if self._open else set()
+
     def owned(self):
-        return {one.partition for one in self._consumer.assignment()} if self._open else set()
+        return {partition for _, partition in self.held()}
 
     def commit(self):
         with errors():
@@ -55,7 +72,8 @@ class Member:
 
 class KafkaPython(Client):
     name = "kafka-python"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp"})
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp", "range", "roundrobin",
+                     "sticky", "cooperative-sticky", "patterns"})
 
     def version(self):
         return kafka.__version__
@@ -244,15 +262,22 @@ class KafkaPython(Client):
     # --- groups ---
 
     @contextlib.contextmanager
-    def member(self, topics, group, metadata_ms=300000):
+    def member(self, topics, group, instance=None, name=None, assignors=("range", "roundrobin"), session_ms=6000,
+               max_poll_ms=300000, metadata_ms=300000):
+        more = {"group_instance_id": instance} if instance else {}
+        more |= {"client_id": name} if name else {}
         with errors():
             member = Member(KafkaConsumer(bootstrap_servers=self.address, group_id=group, enable_auto_commit=False,
-                                          auto_offset_reset="earliest", session_timeout_ms=6000, heartbeat_interval_ms=500,
-                                          metadata_max_age_ms=metadata_ms), topics)
+                                          auto_offset_reset="earliest", session_timeout_ms=session_ms, heartbeat_interval_ms=300,
+                                          max_poll_interval_ms=max_poll_ms, metadata_max_age_ms=metadata_ms,
+                                          partition_assignment_strategy=[ASSIGNORS[one] for one in assignors], **more), topics)
         try:
             yield member
         finally:
             member.close()
+
+    def mortal(self, topics, group, **options):
+        return ProcessMember.context(self, topics, group, options)
 
     def consume_group(self, topic, group, count):
         records, deadline = [], time.monotonic() + WAIT_S

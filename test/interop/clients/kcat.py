@@ -8,8 +8,9 @@ import threading
 import confluent_kafka
 
 from clients.base import Client, ClientError, Record, by_code
+from lib import paths
 
-WAIT_S = 20
+WAIT_S = int(20 * paths.PATIENCE)
 END = b"\n--end of record--\n"
 FORMAT = r"%p %o %T %K %S %k%s%h" + END.decode().replace("\n", r"\n")
 CODES = {confluent_kafka.KafkaError(code).str(): code for code in range(1, 120)}

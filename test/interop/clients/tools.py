@@ -4,9 +4,10 @@ import re
 import tempfile
 
 from clients.base import Client, ClientError, Record
+from lib import paths
 from lib.driver import DriverError
 
-WAIT_S = 30
+WAIT_S = int(30 * paths.PATIENCE)
 END = b"<end of record>\n"
 NEXT = "<|>"
 NULL = "<null>"
@@ -203,8 +204,8 @@ class Tools(Client):
     def abort_transaction(self, topic, partition, start_offset):
         self.run("TransactionsCommand", "abort", "--topic", topic, "--partition", partition, "--start-offset", start_offset)
 
-    def dump_log(self, *files, options=()):
-        """DumpLogSegments; its output, having said nothing against the files."""
+    def dump_log(self, *files, options=(), cleaned=False):
+        """DumpLogSegments; its output, having said nothing against the files. In cleaned logs offsets are missing."""
         try:
             status, out, err = self.context.driver.tool("DumpLogSegments", "--files", ",".join(map(str, files)), *options,
                                                         timeout_s=WAIT_S)
@@ -212,7 +213,7 @@ class Tools(Client):
             raise ClientError(thrown.name, thrown.message) from None
         said = out.decode(errors="replace") + err.decode(errors="replace")
         # It also complains where a file does not begin at offset 0.
-        said = re.sub(r"Non-consecutive offsets in .*\n  -1 is followed by \d+\n", "", said)
+        said = re.sub(r"Non-consecutive offsets in .*\n  %s is followed by \d+\n" % (r"-?\d+" if cleaned else "-1"), "", said)
         bad = re.search(r"isvalid: false|Mismatches in|Non-consecutive|Found timestamp mismatch|corrupt|Exception.*", said)
         if status or bad:
             raise ClientError("FAILED", f"status {status}: {said[bad.start():][:300] if bad else said[-300:]}")
@@ -277,3 +278,29 @@ class Tools(Client):
             raise ClientError("NON_EMPTY_GROUP", said.strip()[:200])
         if "was successful" not in said:
             raise ClientError("FAILED", said.strip()[-300:])
+
+    def group_rows(self, *words):
+        """What ConsumerGroupCommand prints as tables, as rows by column; [] when it says something else."""
+        rows, columns, said = [], None, self._group(*words)
+        for line in said.splitlines():
+            if line.startswith("GROUP "):
+                columns = line.split()
+                # Two words in one column's name.
+                columns = " ".join(columns).replace("COORDINATOR (ID)", "COORDINATOR").split()
+            elif columns and line.strip():
+                rows.append(dict(zip(columns, re.sub(r" \(\d+\)", "", line).split())))
+        return rows, said
+
+    # --- load ---
+
+    def _events(self, tool, *words):
+        """What Kafka's verifiable clients say of each thing that they do."""
+        return [json.loads(line) for line in self.run(tool, *words).decode().splitlines() if line.startswith("{")]
+
+    def verifiable_produce(self, topic, count):
+        return self._events("VerifiableProducer", "--topic", topic, "--max-messages", count, "--acks", -1, "--repeating-keys", 10)
+
+    def verifiable_consume(self, topic, group, count, assignor):
+        return self._events("VerifiableConsumer", "--topic", topic, "--group-id", group, "--max-messages", count,
+                            "--reset-policy", "earliest", "--assignment-strategy",
+                            f"org.apache.kafka.clients.consumer.{assignor}")
