@@ -54,6 +54,7 @@ SUITES = [
     Suite("groups", "the same group requests to Apache Kafka and to Jackdaw", "clients", SERVER),
     Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER),
     Suite("hostile", "hostile requests, clients and files", "build", SERVER),
+    Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER),
     Suite("kill9", "kill -9 under idempotent load", "clients", SERVER),
     Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
