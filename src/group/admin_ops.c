@@ -43,6 +43,22 @@ static bool passes(struct str_array filter, struct str value, bool trim)
     return filter.count <= 0;
 }
 
+/* Whether the value passes, asked once for each of the few values that there are: filters may be as
+ * many as a request holds. Values are constants, so their address tells them apart. */
+static bool passes_as_before(struct group_filter *memo, struct str_array filter, struct str value,
+                             bool trim)
+{
+    for (int32_t i = 0; i < memo->count; i++)
+        if (memo->values[i] == value.data)
+            return memo->passed[i];
+    bool passed = passes(filter, value, trim);
+    if (memo->count < GROUP_FILTER_VALUES) {
+        memo->values[memo->count] = value.data;
+        memo->passed[memo->count++] = passed;
+    }
+    return passed;
+}
+
 static int list_one(struct group_list *list, const struct group *group)
 {
     const struct group_kind *kind = group_kind_of(group);
@@ -70,8 +86,10 @@ static int list_decide(struct coord_op *op, void *state, const struct coord_turn
     for (struct map_at at = map_begin(&shard->groups); map_next(&shard->groups, &at);) {
         const struct group *group = *(struct group **)at.value;
         if (group->type == GROUP_NONE ||
-            !passes(list->states, group_kind_of(group)->state_name(group), true) ||
-            !passes(list->types, group_kind_of(group)->type_name, false))
+            !passes_as_before(&list->states_passed, list->states,
+                              group_kind_of(group)->state_name(group), true) ||
+            !passes_as_before(&list->types_passed, list->types, group_kind_of(group)->type_name,
+                              false))
             continue;
         int err = list_one(list, group);
         if (err != 0)

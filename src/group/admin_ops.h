@@ -5,11 +5,21 @@
 #include "group/group.h"
 #include "protocol/messages.h"
 
+enum { GROUP_FILTER_VALUES = 16 };
+
+/* Which values pass a filter, as far as it was asked. */
+struct group_filter {
+    const char *values[GROUP_FILTER_VALUES];
+    bool passed[GROUP_FILTER_VALUES];
+    int32_t count;
+};
+
 /* The groups of one shard that pass the filters, appended to `found`. */
 struct group_list {
     struct coord_op op;
     struct str_array states; /* case does not matter; none: all */
     struct str_array types;
+    struct group_filter states_passed, types_passed; /* may be kept from shard to shard */
     struct arena *arena;
     struct list_groups_response_listed_group *found; /* in the arena */
     int32_t count;

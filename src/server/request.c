@@ -48,6 +48,15 @@ void request_wake_later(struct request *request, struct wakes *wakes)
         loop_post_later(&request->home->loop, &request->again, wakes);
 }
 
+bool request_yield(struct request *request)
+{
+    if (++request->slice < REQUEST_SLICE_ELEMENTS)
+        return false;
+    request->slice = 0;
+    request_wake(request);
+    return true;
+}
+
 static void deadline_fire(struct loop *loop, struct loop_timer *timer)
 {
     (void)loop;

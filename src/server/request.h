@@ -47,6 +47,7 @@ struct request {
     struct buf *frame;
     struct arena arena;
     size_t charged;         /* bytes of the arena in the memory budget */
+    int32_t slice;          /* elements since the handler last yielded */
     struct out_piece whole; /* an answer without file ranges */
     const void *body;       /* the decoded request */
     void *work;             /* the handler's own, in the arena */
@@ -64,6 +65,11 @@ struct request {
 void request_wake(struct request *request);
 /* The same from under a lock: the loop is woken when the caller runs `wakes`. */
 void request_wake_later(struct request *request, struct wakes *wakes);
+
+/* For handlers that go through many elements: true now and then. The handler keeps its place and
+ * answers PARKED; it is called again when the loop has looked at its other connections. */
+#define REQUEST_SLICE_ELEMENTS 512
+bool request_yield(struct request *request);
 
 /* Look again at this time with timed_out set. */
 void request_set_deadline(struct request *request, int64_t due_ns);

@@ -158,6 +158,8 @@ struct txn_list_op {
     struct arena *arena;                                         /* in: of the answer */
     struct list_transactions_response_transaction_state *states; /* out */
     int32_t count, capacity;
+    int64_t *producer_ids; /* its own: the filters, sorted; NULL before the first shard */
+    uint32_t states_asked; /* its own: by number */
 };
 void txn_list_op(struct txn_list_op *list);
 

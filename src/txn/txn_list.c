@@ -1,4 +1,6 @@
 /* DescribeTransactions and ListTransactions. */
+#include <stdlib.h>
+
 #include "txn/txn_private.h"
 
 /* ---- describe ---- */
@@ -51,16 +53,39 @@ void txn_describe_op(struct txn_describe_op *describe)
 
 /* ---- list ---- */
 
-static bool passes(const struct txn *txn, const struct list_transactions_request *filters,
-                   int64_t now_ms)
+static int by_id(const void *left, const void *right)
 {
-    bool state = filters->state_filters.count <= 0,
-         producer = filters->producer_id_filters.count <= 0;
-    struct str name = str_of(txn_state_name(txn->now.state));
-    for (int32_t i = 0; !state && i < filters->state_filters.count; i++)
-        state = str_equal(filters->state_filters.items[i], name);
-    for (int32_t i = 0; !producer && i < filters->producer_id_filters.count; i++)
-        producer = filters->producer_id_filters.items[i] == txn->now.producer_id;
+    const int64_t *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+/* Filters may be as many as a request holds: they are gone through once, not for each id. */
+static bool filters_prepare(struct txn_list_op *list)
+{
+    const struct list_transactions_request *filters = list->filters;
+    int32_t count = filters->producer_id_filters.count > 0 ? filters->producer_id_filters.count : 0;
+    if (list->producer_ids)
+        return true;
+    list->producer_ids = arena_array(list->arena, (size_t)count + 1, sizeof *list->producer_ids);
+    if (!list->producer_ids)
+        return false;
+    for (int32_t i = 0; i < count; i++)
+        list->producer_ids[i] = filters->producer_id_filters.items[i];
+    qsort(list->producer_ids, (size_t)count, sizeof *list->producer_ids, by_id);
+    for (int32_t i = 0; i < filters->state_filters.count; i++)
+        for (int8_t state = 0; txn_state_name(state); state++)
+            if (str_equal(filters->state_filters.items[i], str_of(txn_state_name(state))))
+                list->states_asked |= 1U << state;
+    return true;
+}
+
+static bool passes(const struct txn *txn, const struct txn_list_op *list, int64_t now_ms)
+{
+    const struct list_transactions_request *filters = list->filters;
+    int32_t ids = filters->producer_id_filters.count;
+    bool state = filters->state_filters.count <= 0 || (list->states_asked >> txn->now.state & 1);
+    bool producer = ids <= 0 || bsearch(&txn->now.producer_id, list->producer_ids, (size_t)ids,
+                                        sizeof *list->producer_ids, by_id);
     bool lasts = filters->duration_filter < 0 ||
                  coord_ms_since(now_ms, txn->now.start_ms) > filters->duration_filter;
     return state && producer && lasts;
@@ -87,9 +112,11 @@ static int list_decide(struct coord_op *op, void *state, const struct coord_turn
     struct txn_list_op *list = container_of(op, struct txn_list_op, op);
     const struct txn_shard *shard = state;
     op->await_offset = coord_shard_applied(shard->shard);
+    if (!filters_prepare(list))
+        return -ENOMEM;
     for (struct map_at at = map_begin(&shard->txns); map_next(&shard->txns, &at);) {
         const struct txn *txn = *(struct txn **)at.value;
-        if (txn->now.state == TXN_DEAD || !passes(txn, list->filters, turn->wall_ms))
+        if (txn->now.state == TXN_DEAD || !passes(txn, list, turn->wall_ms))
             continue;
         if (!list_room(list))
             return -ENOMEM;

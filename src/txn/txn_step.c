@@ -63,7 +63,7 @@ static int step_first(const struct txn_init_op *init, int64_t fresh_id, int64_t 
  * epochs of its id were used up. */
 static bool is_known(const struct txn *txn, const struct txn_init_op *init)
 {
-    return init->expected_id < 0 || init->expected_id == txn->now.producer_id ||
+    return init->expected_id == -1 || init->expected_id == txn->now.producer_id ||
            (init->expected_id == txn->now.previous_producer_id &&
             txn_epoch_exhausted(init->expected_epoch));
 }
@@ -71,7 +71,7 @@ static bool is_known(const struct txn *txn, const struct txn_init_op *init)
 static int step_restart(const struct txn *txn, const struct txn_init_op *init, int64_t fresh_id,
                         struct txn_step *step, bool *ret_needs_id)
 {
-    bool expects = init->expected_id >= 0;
+    bool expects = init->expected_id != -1;
     int16_t epoch = txn->now.producer_epoch;
     if (txn_epoch_exhausted(epoch) && (!expects || init->expected_epoch == epoch)) {
         *ret_needs_id = fresh_id < 0;

@@ -5,6 +5,7 @@
 #include "server/handlers/topic_fields.h"
 
 struct producers_part {
+    bool asked; /* for the lock */
     struct request *request;
     struct partition *partition; /* a reference */
     struct describe_producers_response_partition_response *response;
@@ -120,6 +121,9 @@ enum outcome handle_describe_producers(struct request *request)
     }
     for (; ok && work->at < work->count; work->at++) {
         struct producers_part *part = &work->parts[work->at];
+        if (!part->asked && request_yield(request))
+            return PARKED;
+        part->asked = true;
         if (!parklock_take(&part->partition->append_lock, &part->park))
             return PARKED;
         ok = part_describe(request, part);

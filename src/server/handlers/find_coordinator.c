@@ -99,20 +99,26 @@ static enum outcome answer_one(struct request *request)
 enum outcome handle_find_coordinator(struct request *request)
 {
     const struct find_coordinator_request *body = request->body;
+    struct find_coordinator_response *response = request->work;
     if (request->version < 4)
         return answer_one(request);
     bool known = body->key_type >= KEY_TYPE_GROUP && body->key_type <= KEY_TYPE_SHARE;
-    struct find_coordinator_response response;
-    find_coordinator_response_init(&response);
-    int32_t count = body->coordinator_keys.count > 0 ? body->coordinator_keys.count : 0;
-    response.coordinators.items =
-        find_coordinator_response_coordinator_array(&request->arena, count);
-    if (!response.coordinators.items)
-        return request_refuse(request, "out of memory");
-    for (int32_t i = 0; i < count; i++) {
+    if (!response) {
+        request->work = response = arena_alloc(&request->arena, sizeof *response);
+        if (!response)
+            return request_refuse(request, "out of memory");
+        find_coordinator_response_init(response);
+        response->coordinators.items = find_coordinator_response_coordinator_array(
+            &request->arena, body->coordinator_keys.count);
+        if (!response->coordinators.items)
+            return request_refuse(request, "out of memory");
+    }
+    while (response->coordinators.count < body->coordinator_keys.count) {
+        if (request_yield(request))
+            return PARKED;
         struct find_coordinator_response_coordinator *item =
-            &response.coordinators.items[response.coordinators.count++];
-        item->key = body->coordinator_keys.items[i];
+            &response->coordinators.items[response->coordinators.count];
+        item->key = body->coordinator_keys.items[response->coordinators.count++];
         struct coordinator found = find_of_type(request, body->key_type, item->key);
         item->node_id = found.node_id;
         item->host = found.host;
@@ -120,5 +126,5 @@ enum outcome handle_find_coordinator(struct request *request)
         item->error_code = error_to_wire(found.error);
         item->error_message = known ? STR("") : found.message;
     }
-    return request_answer(request, &response);
+    return request_answer(request, response);
 }

@@ -57,7 +57,11 @@ static bool list_next(struct request *request, struct list_work *work, int *ret_
             *ret_error = err;
             return false;
         }
+        const struct group_filter states = work->call.list.states_passed;
+        const struct group_filter types = work->call.list.types_passed;
         group_list_init(&work->call.list);
+        work->call.list.states_passed = states;
+        work->call.list.types_passed = types;
         work->call.list.states = body->states_filter;
         work->call.list.types = body->types_filter;
         work->call.list.arena = &request->arena;
@@ -142,6 +146,11 @@ enum outcome handle_describe_groups(struct request *request)
             group_describe_error(answer, body->groups.items[work->at], work->call.error);
         if (body->include_authorized_operations && answer->error_code == 0)
             answer->authorized_operations = GROUP_OPERATIONS;
+        if (request_yield(request)) {
+            work->at++;
+            work->calling = false;
+            return PARKED;
+        }
     }
     work->response.groups.count = body->groups.count;
     return request_answer(request, &work->response);
@@ -184,6 +193,8 @@ enum outcome handle_delete_groups(struct request *request)
         return request_refuse(request, "out of memory");
     for (; work->at < body->groups_names.count; work->at++, work->calling = false) {
         struct str id = body->groups_names.items[work->at];
+        if (!work->calling && request_yield(request))
+            return PARKED;
         if (work->repeats.found[work->at] == NAMED_AGAIN)
             continue;
         if (!work->calling) {

@@ -256,6 +256,8 @@ enum outcome handle_offset_fetch(struct request *request)
     if (!work)
         return request_refuse(request, "out of memory");
     for (; work->at < work->count; work->at++, work->calling = false) {
+        if (!work->calling && request_yield(request))
+            return PARKED;
         if (!work->calling && !group_begin(request, work))
             return request_refuse(request, "out of memory");
         if (!group_call_run(&work->call))

@@ -6,80 +6,72 @@
 
 /* ---- describe ---- */
 
-struct describe_part {
-    struct request *request;
-    struct txn_describe_op describe;
-    bool running;
-};
-
 struct describe_work {
+    struct request *request;
     struct describe_transactions_response response;
-    struct describe_part *parts;
+    struct txn_describe_op describe;
+    int32_t at; /* the one that is looked at, or the next */
+    bool running;
 };
 
 static void describe_wakes(struct coord_op *op, struct wakes *wakes)
 {
-    request_wake_later(container_of(op, struct describe_part, describe.op)->request, wakes);
+    request_wake_later(container_of(op, struct describe_work, describe.op)->request, wakes);
 }
 
 static struct describe_work *describe_new(struct request *request)
 {
     const struct describe_transactions_request *body = request->body;
-    int32_t count = body->transactional_ids.count;
     struct describe_work *work = arena_alloc(&request->arena, sizeof *work);
     if (!work)
         return NULL;
+    work->request = request;
     describe_transactions_response_init(&work->response);
-    work->parts = arena_array(&request->arena, (size_t)count + 1, sizeof *work->parts);
     work->response.transaction_states.items =
-        describe_transactions_response_transaction_state_array(&request->arena, count);
-    if (!work->parts || !work->response.transaction_states.items)
-        return NULL;
-    work->response.transaction_states.count = count;
-    return work;
+        describe_transactions_response_transaction_state_array(&request->arena,
+                                                               body->transactional_ids.count);
+    return work->response.transaction_states.items ? work : NULL;
 }
 
-static void describe_begin(struct request *request, struct describe_work *work, int32_t i)
+static int describe_begin(struct request *request, struct describe_work *work, struct str id)
 {
-    const struct describe_transactions_request *body = request->body;
-    struct describe_part *part = &work->parts[i];
     struct describe_transactions_response_transaction_state *ret =
-        &work->response.transaction_states.items[i];
-    part->request = request;
-    part->describe = (struct txn_describe_op){
-        .transactional_id = body->transactional_ids.items[i], .arena = &request->arena, .ret = ret};
-    ret->transactional_id = part->describe.transactional_id;
-    txn_describe_op(&part->describe);
-    part->describe.op.wake = describe_wakes;
-    int err = ret->transactional_id.size == 0
-                  ? KAFKA_INVALID_REQUEST
-                  : coordinated_find(request_broker(request)->coordinators.transactions,
-                                     ret->transactional_id, &part->describe.op);
-    ret->error_code = error_to_wire(err);
-    part->running = err == 0;
+        &work->response.transaction_states.items[work->at];
+    ret->transactional_id = id;
+    if (id.size == 0)
+        return KAFKA_INVALID_REQUEST;
+    work->describe =
+        (struct txn_describe_op){.transactional_id = id, .arena = &request->arena, .ret = ret};
+    txn_describe_op(&work->describe);
+    work->describe.op.wake = describe_wakes;
+    return coordinated_find(request_broker(request)->coordinators.transactions, id,
+                            &work->describe.op);
 }
 
 enum outcome handle_describe_transactions(struct request *request)
 {
+    const struct describe_transactions_request *body = request->body;
     struct describe_work *work = request->work;
-    bool running = false;
     if (!work) {
         request->work = work = describe_new(request);
         if (!work)
             return request_refuse(request, "out of memory");
-        for (int32_t i = 0; i < work->response.transaction_states.count; i++)
-            describe_begin(request, work, i);
     }
-    for (int32_t i = 0; i < work->response.transaction_states.count; i++) {
-        struct describe_part *part = &work->parts[i];
-        int err;
-        if (part->running && coordinated_run(request, &part->describe.op, &err)) {
-            part->running = false;
-            work->response.transaction_states.items[i].error_code = error_to_wire(err);
+    for (; work->at < body->transactional_ids.count; work->at++) {
+        int err = 0;
+        if (!work->running && request_yield(request))
+            return PARKED;
+        if (!work->running)
+            err = describe_begin(request, work, body->transactional_ids.items[work->at]);
+        if (err == 0) {
+            work->running = !coordinated_run(request, &work->describe.op, &err);
+            if (work->running)
+                return PARKED;
         }
-        running |= part->running;
+        work->response.transaction_states.items[work->at].error_code = error_to_wire(err);
+        work->response.transaction_states.count++;
     }
-    return running ? PARKED : request_answer(request, &work->response);
+    return request_answer(request, &work->response);
 }
 
 /* ---- list ---- */

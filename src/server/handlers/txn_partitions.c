@@ -12,13 +12,16 @@ struct add_part {
     struct request *request;
     struct txn_add_op add;
     int32_t count; /* partitions */
-    bool running;
+    bool begun, running;
     int error;    /* of the whole transaction */
     int *results; /* by partition, where the whole went well */
 };
 
+/* Transactions of one request that are asked about at a time. */
+enum { ADDS_AT_ONCE = 64 };
+
 struct add_work {
-    int32_t part_count;
+    int32_t part_count, first; /* those before `first` are done */
     struct add_part parts[];
 };
 
@@ -33,18 +36,22 @@ static int find_shard(struct add_part *part)
                             part->add.transactional_id, &part->add.op);
 }
 
-/* Partitions that do not exist fail, and then the others are not attempted. */
+/* Partitions that do not exist fail, and then the others are not attempted. Of internal topics only
+ * coordinators have transactions, not the clients that send the older versions. */
 static bool all_exist(struct request *request, struct add_part *part)
 {
     const struct image *image = request_image(request);
-    bool all = true;
+    bool from_client = request->version < 4, all = true;
     for (int32_t t = 0, at = 0; t < part->add.partitions.count; t++) {
         const struct txn_topic *topic = &part->add.partitions.topics[t];
         const struct topic_image *found = image_topic_named(image, topic->name);
+        bool internal = from_client && topic_is_internal(topic->name);
         for (int32_t p = 0; p < topic->count; p++, at++) {
             bool exists = found && topic_partition(found, topic->partitions[p]);
-            part->results[at] = exists ? 0 : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-            all &= exists;
+            part->results[at] = internal ? KAFKA_TOPIC_AUTHORIZATION_FAILED
+                                : exists ? 0
+                                         : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+            all &= part->results[at] == 0;
         }
     }
     for (int32_t i = 0; !all && i < part->count; i++)
@@ -84,6 +91,7 @@ static bool part_fill(struct request *request, struct add_part *part, struct str
 
 static void part_begin(struct request *request, struct add_part *part)
 {
+    part->begun = true;
     if (part->add.transactional_id.size == 0)
         part->error = KAFKA_INVALID_REQUEST;
     else if (all_exist(request, part)) {
@@ -180,17 +188,18 @@ enum outcome handle_add_partitions_to_txn(struct request *request)
         request->work = work = work_new(request);
         if (!work)
             return request_refuse(request, "out of memory");
-        for (int32_t i = 0; i < work->part_count; i++)
-            part_begin(request, &work->parts[i]);
     }
-    bool running = false;
-    for (int32_t i = 0; i < work->part_count; i++) {
+    for (int32_t i = work->first; i < work->part_count && i < work->first + ADDS_AT_ONCE; i++) {
         struct add_part *part = &work->parts[i];
+        if (!part->begun)
+            part_begin(request, part);
         if (part->running && coordinated_run(request, &part->add.op, &part->error))
             part->running = false;
-        running |= part->running;
+        work->first += !part->running && i == work->first;
+        if (request_yield(request))
+            return PARKED;
     }
-    return running ? PARKED : answer(request, work);
+    return work->first < work->part_count ? PARKED : answer(request, work);
 }
 
 /* ---- offsets of a group ---- */

@@ -10,8 +10,11 @@ struct marker_item {
     bool done;
 };
 
+/* Under way at a time: each may wait for a lock, and whoever is woken looks at all of them. */
+enum { MARKERS_AT_ONCE = 64 };
+
 struct markers_work {
-    int32_t count;
+    int32_t count, first;         /* those before `first` are done */
     struct coord_marker *markers; /* of the request */
     struct marker_item *items;    /* partitions of all, in order */
 };
@@ -124,7 +127,6 @@ enum outcome handle_write_txn_markers(struct request *request)
 {
     struct markers_work *work = request->work;
     struct coord_turn turn;
-    bool all = true;
     if (!work) {
         request->work = work = work_new(request);
         if (!work)
@@ -132,10 +134,12 @@ enum outcome handle_write_txn_markers(struct request *request)
         work_fill(request, work);
     }
     coordinators_turn(request_broker(request), &request->home->loop, &turn);
-    for (int32_t i = 0; i < work->count; i++) {
+    for (int32_t i = work->first; i < work->count && i < work->first + MARKERS_AT_ONCE; i++) {
         struct marker_item *item = &work->items[i];
         item->done = item->done || marker_part_run(&item->part, &turn);
-        all &= item->done;
+        work->first += item->done && i == work->first;
+        if (request_yield(request))
+            return PARKED;
     }
-    return all ? answer(request, work) : PARKED;
+    return work->first == work->count ? answer(request, work) : PARKED;
 }
