@@ -18,6 +18,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import cases  # noqa: E402
+import cases_groups  # noqa: E402, F401
+import cases_transactions  # noqa: E402, F401
 import codec  # noqa: E402
 from lib.target import Target  # noqa: E402
 

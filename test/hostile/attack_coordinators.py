@@ -1,0 +1,215 @@
+"""Clients that make groups, members and transactions by the thousands, and go; and requests of the coordinators that
+are large."""
+import time
+
+from attack import MIB, Site, attack, expect, expect_descriptors, expect_health, expect_memory
+import batches
+import codec
+import wire
+from site_under_attack import ARENA_MAX, BASE, LOOPS, REQUEST_MEMORY
+
+SETTINGS = {"offsets.topic.num.partitions": "5", "transaction.state.log.num.partitions": "5", "group.min.session.timeout.ms": "100",
+            "offsets.retention.check.interval.ms": "200", "transactional.id.expiration.ms": "1000",
+            "transaction.remove.expired.transaction.cleanup.interval.ms": "200", "group.initial.rebalance.delay.ms": "100",
+            # A broker with its own groups would have them cleaned now and then; this is about what is in memory.
+            "log.cleaner.enable": "false"}
+STORM = 3000
+PATIENCE_S = 60
+
+
+def call(connection, name, version, **body):
+    return connection.request(codec.KEYS[name], version, body)
+
+
+def coordinators(site):
+    with site.connect() as connection:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            found = [call(connection, "FindCoordinator", 4, KeyType=kind, CoordinatorKeys=["any"])["Coordinators"][0]["ErrorCode"] for kind in (0, 1)]
+            if found == [0, 0] and left(site) == ([], []):
+                return
+            expect(time.monotonic() < deadline, f"no coordinators: {found}")
+            time.sleep(0.05)
+
+
+def left(site):
+    """Groups and transactional ids that the broker knows, or what it said instead."""
+    with site.connect() as connection:
+        groups, transactions = call(connection, "ListGroups", 5), call(connection, "ListTransactions", 1)
+    if groups["ErrorCode"] or transactions["ErrorCode"]:
+        return groups["ErrorCode"], transactions["ErrorCode"]
+    return [one["GroupId"] for one in groups["Groups"]], [one["TransactionalId"] for one in transactions["TransactionStates"]]
+
+
+def send(connection, name, version, **body):
+    connection.send_frame(codec.encode(codec.KEYS[name], version, 7, body))
+
+
+def storm(site, chance, round_number):
+    connections = [site.connect() for _ in range(60)]
+    parked = []
+    for n in range(STORM):
+        connection = connections[n % len(connections)]
+        group = f"storm-{round_number}-{n}" + chance.choice(["", "\u00e9", "\U0001f600", "x" * chance.randint(1, 2000)])
+        joining = {"GroupId": group, "SessionTimeoutMs": 500, "RebalanceTimeoutMs": 500, "MemberId": "", "ProtocolType": "consumer",
+                   "Protocols": [{"Name": "range", "Metadata": chance.randbytes(chance.choice([0, 100, 5000]))}]}
+        what = n % 7
+        if what == 0:
+            send(connection, "JoinGroup", 9, **joining)
+            connection.receive_frame()
+        elif what == 1 and len(parked) < 500:  # each parks its connection
+            parked.append(site.connect())
+            send(parked[-1], "JoinGroup", 3, **joining)
+        elif what == 2:
+            part = {"PartitionIndex": 0, "CommittedOffset": n, "CommittedMetadata": "m" * chance.choice([0, 4096])}
+            call(connection, "OffsetCommit", 4, GroupId=group, GenerationIdOrMemberEpoch=-1, MemberId="", RetentionTimeMs=500,
+                 Topics=[{"Name": "health", "Partitions": [part]}])
+        elif what == 3:
+            call(connection, "Heartbeat", 4, GroupId=group, GenerationId=n, MemberId="m")
+            call(connection, "LeaveGroup", 5, GroupId=group, Members=[{"MemberId": str(one)} for one in range(20)])
+        elif what == 4:
+            call(connection, "InitProducerId", 5, TransactionalId=group, TransactionTimeoutMs=500)
+        elif what == 5:
+            answer = call(connection, "InitProducerId", 5, TransactionalId=group, TransactionTimeoutMs=500)
+            data = batches.batch(producer_id=answer["ProducerId"], producer_epoch=answer["ProducerEpoch"], base_sequence=0,
+                                 attributes=batches.TRANSACTIONAL)
+            connection.request(wire.PRODUCE, 12, wire.produce_body("health", data, transactional_id=group))
+        else:
+            answer = call(connection, "InitProducerId", 5, TransactionalId=group, TransactionTimeoutMs=500)
+            part = {"PartitionIndex": 0, "CommittedOffset": n, "CommittedMetadata": "m"}
+            call(connection, "TxnOffsetCommit", 5, TransactionalId=group, GroupId=group, ProducerId=answer["ProducerId"],
+                 ProducerEpoch=answer["ProducerEpoch"], GenerationIdOrMemberEpoch=-1, MemberId="",
+                 Topics=[{"Name": "health", "Partitions": [part]}])
+    for n, connection in enumerate(connections + parked):
+        connection.reset() if n % 2 else connection.close()
+
+
+@attack
+def storms_of_groups_and_transactions_leave_nothing(chance):
+    """Thousands of groups, members and transactional ids; when their clients are gone and what they made has expired,
+    the broker knows of none, and storm after storm takes no more memory."""
+    with Site(SETTINGS) as site:
+        expect_health(site, "before")
+        coordinators(site)
+        descriptors = site.descriptors()
+        sizes = []
+        for number in range(4):
+            site.reset_peak()
+            storm(site, chance, number)
+            deadline = time.monotonic() + PATIENCE_S
+            while (found := left(site)) != ([], []):
+                expect(time.monotonic() < deadline, f"left over: {len(found[0])} groups, {len(found[1])} transactional ids, {str(found)[:200]}")
+                time.sleep(0.1)
+            sizes.append(site.status("VmRSS"))
+            expect_memory(site, BASE + REQUEST_MEMORY)
+        expect_descriptors(site, descriptors + 40)  # segments of the internal topics among them
+        print(f"{STORM} each time; VmRSS afterwards {[size // MIB for size in sizes]} MiB")
+        expect(site.sanitized or sizes[-1] - sizes[1] < 8 * MIB, f"memory grows: {sizes}")
+        with site.connect() as connection:
+            answer = call(connection, "ListOffsets", 7, ReplicaId=-1, IsolationLevel=1, Topics=[
+                {"Name": "health", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
+            stable = answer["Topics"][0]["Partitions"][0]["Offset"]
+            answer = call(connection, "ListOffsets", 7, ReplicaId=-1, Topics=[
+                {"Name": "health", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
+            end = answer["Topics"][0]["Partitions"][0]["Offset"]
+            expect(stable == end, f"the last stable offset is {stable} where the log ends at {end}")
+        expect_health(site)
+
+
+@attack
+def members_that_offer_megabytes(chance):
+    """Members are let in as long as jackdaw.group.memory.bytes allows; those before them are served, and there is room
+    again when they have gone."""
+    limit = 16 * MIB
+    with Site({**SETTINGS, "jackdaw.group.memory.bytes": str(limit), "group.max.session.timeout.ms": "60000"}) as site:
+        expect_health(site, "before")
+        coordinators(site)
+        site.reset_peak()
+        connections, errors = [], []
+        for n in range(40):
+            connection = site.connect()
+            connections.append(connection)
+            send(connection, "JoinGroup", 3, GroupId=f"fat-{n}", SessionTimeoutMs=3000, RebalanceTimeoutMs=3000, MemberId="", ProtocolType="consumer",
+                 Protocols=[{"Name": "range", "Metadata": bytes(MIB)}])
+        for connection in connections:
+            errors.append(codec.error_name(connection.answer(codec.KEYS["JoinGroup"], 3)["ErrorCode"]))
+        let_in = errors.count("NONE")
+        print(f"{let_in} of {len(errors)} members of 1 MiB were let in with {limit // MIB} MiB")
+        expect(set(errors) <= {"NONE", "COORDINATOR_NOT_AVAILABLE"}, f"answered {set(errors)}")
+        expect(limit // MIB - 2 <= let_in <= limit // MIB, f"{let_in} were let in")
+        expect_memory(site, BASE + REQUEST_MEMORY + limit)
+        for connection in connections:
+            connection.close()
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := left(site)) != ([], []):
+            expect(time.monotonic() < deadline, f"left over: {found}")
+            time.sleep(0.1)
+        with site.connect() as connection:
+            send(connection, "JoinGroup", 3, GroupId="later", SessionTimeoutMs=3000, RebalanceTimeoutMs=3000, MemberId="", ProtocolType="consumer",
+                 Protocols=[{"Name": "range", "Metadata": bytes(MIB)}])
+            error = codec.error_name(connection.answer(codec.KEYS["JoinGroup"], 3)["ErrorCode"])
+            expect(error == "NONE", f"afterwards a member is answered {error}")
+        expect_health(site)
+
+
+@attack
+def large_requests_of_the_coordinators(chance):
+    """As many elements as a frame holds, of each API of groups and transactions: others wait for no more than the
+    work takes, memory stays within the limits."""
+    with Site({**SETTINGS, "offsets.commit.timeout.ms": "60000"}) as site:
+        expect_health(site, "before")
+        coordinators(site)
+        with site.connect() as connection:
+            wire.create_topic(connection, "wide", partitions=100)
+            ids = call(connection, "InitProducerId", 5, TransactionalId="one", TransactionTimeoutMs=60000)
+        who = {"TransactionalId": "one", "ProducerId": ids["ProducerId"], "ProducerEpoch": ids["ProducerEpoch"]}
+        part = {"PartitionIndex": 0, "CommittedOffset": 1, "CommittedMetadata": ""}
+        nobody = {"GenerationIdOrMemberEpoch": -1, "MemberId": ""}
+        requests = {
+            "commit, one partition": ("OffsetCommit", 9, {"GroupId": "g", **nobody, "Topics": [{"Name": "wide", "Partitions": [part] * 300_000}]}),
+            "commit, unknown topics": ("OffsetCommit", 9, {"GroupId": "g", **nobody, "Topics": [{"Name": "x", "Partitions": [part]}] * 300_000}),
+            "fetch offsets": ("OffsetFetch", 9, {"Groups": [{"GroupId": "g", "Topics": [{"Name": "wide", "PartitionIndexes": [0]}] * 300_000}]}),
+            "fetch offsets of groups": ("OffsetFetch", 9, {"Groups": [{"GroupId": "g", "Topics": None}] * 300_000}),
+            "delete offsets": ("OffsetDelete", 0, {"GroupId": "g", "Topics": [{"Name": "wide", "Partitions": [{"PartitionIndex": 0}] * 500_000}]}),
+            "describe groups": ("DescribeGroups", 5, {"Groups": ["g"] * 500_000}),
+            "delete groups": ("DeleteGroups", 2, {"GroupsNames": ["g"] * 500_000}),
+            "list groups, states": ("ListGroups", 5, {"StatesFilter": ["x"] * 500_000}),
+            "leave": ("LeaveGroup", 5, {"GroupId": "g", "Members": [{"MemberId": "m"}] * 500_000}),
+            "protocols": ("JoinGroup", 9, {"GroupId": "g", "SessionTimeoutMs": 1000, "RebalanceTimeoutMs": 1000, "ProtocolType": "consumer",
+                                           "Protocols": [{"Name": "range", "Metadata": b""}] * 500_000}),
+            "assignments": ("SyncGroup", 5, {"GroupId": "g", "GenerationId": 1, "MemberId": "m", "ProtocolType": "consumer", "ProtocolName": "range",
+                                             "Assignments": [{"MemberId": "m", "Assignment": b""}] * 500_000}),
+            "coordinators": ("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["g"] * 500_000}),
+            "add partitions": ("AddPartitionsToTxn", 3, {**{f"V3AndBelow{key}": value for key, value in who.items()},
+                                                         "V3AndBelowTopics": [{"Name": "wide", "Partitions": [0] * 1_000_000}]}),
+            "add partitions of many": ("AddPartitionsToTxn", 4, {"Transactions": [
+                {**who, "VerifyOnly": True, "Topics": [{"Name": "wide", "Partitions": [0]}]}] * 100_000}),
+            "commit in a transaction": ("TxnOffsetCommit", 5, {**who, "GroupId": "g", **nobody, "Topics": [{"Name": "wide", "Partitions": [part] * 300_000}]}),
+            "markers": ("WriteTxnMarkers", 1, {"Markers": [{"ProducerId": 5, "ProducerEpoch": 0, "TransactionResult": True, "CoordinatorEpoch": 0,
+                                                            "Topics": [{"Name": "wide", "PartitionIndexes": [0] * 100_000}]}]}),
+            "describe transactions": ("DescribeTransactions", 0, {"TransactionalIds": ["one"] * 200_000}),
+            "list transactions": ("ListTransactions", 1, {"StateFilters": ["x"] * 500_000, "ProducerIdFilters": [1] * 500_000}),
+            "describe producers": ("DescribeProducers", 0, {"Topics": [{"Name": "wide", "PartitionIndexes": [0] * 500_000}]}),
+        }
+        for name, (api, version, body) in requests.items():
+            site.reset_peak()
+            key = codec.KEYS[api]
+            data = codec.encode(key, version, 1, body)
+            connections = [site.connect(60) for _ in range(2)]
+            for connection in connections:
+                connection.send_frame(data)
+            started = time.monotonic()
+            wrong = site.health(60)
+            waited = time.monotonic() - started
+            sizes = []
+            for connection in connections:
+                try:
+                    sizes.append(len(connection.receive_frame()))
+                except (wire.Closed, wire.Silent) as thrown:
+                    sizes.append(type(thrown).__name__)
+                connection.close()
+            took = time.monotonic() - started
+            print(f"{name}: {len(data)} bytes, answers of {sizes} in {took:.2f} s, VmRSS at most {site.peak() // MIB} MiB, others waited {waited:.2f} s")
+            expect(wrong is None, f"during {name}: {wrong}")
+            expect_memory(site, BASE + REQUEST_MEMORY + LOOPS * ARENA_MAX)
+        expect_health(site)
