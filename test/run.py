@@ -57,6 +57,8 @@ SUITES = [
     Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER),
     Suite("kill9", "kill -9 under idempotent load", "clients", SERVER),
     Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER),
+    Suite("compaction", "what the cleaner leaves, read by Kafka's reader and tool; the coordinators' topics stay small", "clients",
+          SERVER, limit_s=900),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
     Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
 ]
