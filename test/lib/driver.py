@@ -95,6 +95,7 @@ class Driver:
         self.log = open(log_path, "ab")
         self.process = subprocess.Popen(
             [java(), "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", f"-Dtools.jars={tools}",
+             "--add-opens=java.base/java.lang=ALL-UNNAMED",  # Tools.java: hooks of the process
              f"-Dlog4j2.configurationFile={folder}/log4j2.properties", "-cp", f"{folder}:{kept}/*", "Driver"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
         self.ids, self.calls = itertools.count(1), {}

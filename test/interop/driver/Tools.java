@@ -3,6 +3,7 @@ import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStream;
 import java.io.PrintStream;
+import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
@@ -11,7 +12,10 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -65,6 +69,22 @@ final class Tools {
         return loader;
     }
 
+    /** What the process would run at its end: some tools put their last words there, past Exit. */
+    @SuppressWarnings("unchecked")
+    private static Set<Thread> processHooks() throws ReflectiveOperationException {
+        Field hooks = Class.forName("java.lang.ApplicationShutdownHooks").getDeclaredField("hooks");
+        hooks.setAccessible(true);
+        return new HashSet<>(((Map<Thread, Thread>) hooks.get(null)).keySet());
+    }
+
+    private static void runHooks(Set<Thread> others) throws ReflectiveOperationException {
+        HOOKS.forEach(Runnable::run);
+        HOOKS.clear();
+        for (Thread hook : processHooks())
+            if (!others.contains(hook) && Runtime.getRuntime().removeShutdownHook(hook))
+                hook.run();
+    }
+
     static synchronized JsonNode run(JsonNode request) throws Exception {
         List<String> words = new ArrayList<>();
         request.get("args").forEach(word -> words.add(word.asText()));
@@ -76,6 +96,7 @@ final class Tools {
         ByteArrayOutputStream complained = new ByteArrayOutputStream();
         Thread thread = Thread.currentThread();
         ClassLoader before = thread.getContextClassLoader();
+        Set<Thread> others = processHooks();
         status = null;
         System.setIn(new ByteArrayInputStream(request.has("stdin") ? request.get("stdin").binaryValue() : new byte[0]));
         System.setOut(new PrintStream(said, true));
@@ -90,8 +111,7 @@ final class Tools {
                 ended = 1;
             }
         } finally {
-            HOOKS.forEach(Runnable::run);
-            HOOKS.clear();
+            runHooks(others);
             System.out.flush();
             System.err.flush();
             thread.setContextClassLoader(before);
