@@ -26,6 +26,18 @@ void world_find_coordinator(struct world *world, int8_t type, const char *id)
         sched_yield();
     } while (response.error_code == KAFKA_COORDINATOR_NOT_AVAILABLE);
     assert_int_equal(response.error_code, 0);
+    if (type != GROUP)
+        return;
+    /* It may be known before it has loaded: whoever is nobody's member is told so when it has. */
+    struct heartbeat_request nobody;
+    struct heartbeat_response heard;
+    heartbeat_request_init(&nobody);
+    nobody.group_id = str_of(id);
+    nobody.member_id = STR("nobody");
+    do {
+        peer_call(world->peer, &world->arena, API_HEARTBEAT, 3, &nobody, &heard);
+        sched_yield();
+    } while (world_passes(heard.error_code));
 }
 
 bool world_passes(int16_t error)
