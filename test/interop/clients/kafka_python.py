@@ -49,7 +49,8 @@ class Member:
         else:
             self._consumer.subscribe(topics)
 
-    def poll(self, timeout_s=0.1, most=None):
+    # A poll that ends amid a rebalance may lose what it came to (3.0.12), so it is given time.
+    def poll(self, timeout_s=0.5, most=None):
         with errors():
             return [one for batch in self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most).values()
                     for one in batch]
