@@ -1,11 +1,11 @@
 /* One group of the consumer protocol (KIP-848), every member on a connection of its own.
  *
- * All send their first heartbeat at once, in version 0: the broker names them. A member that was
- * given another assignment takes it at once and says so at once, as clients do; else its next
- * heartbeat is due after the interval, which is not what the broker says (5 s) but such that all
- * members together send HEARTBEATS_PER_S: what would be waiting for the interval is so left out,
- * the same for every broker. The group is stable when its members own every partition once and have
- * equal shares; the number of partitions is to be a multiple of that of members.
+ * All send their first heartbeat at once. A member that was given another assignment takes it at
+ * once and says so at once, as clients do; else its next heartbeat is due after the interval, which
+ * is not what the broker says (5 s) but such that all members together send HEARTBEATS_PER_S: what
+ * would be waiting for the interval is so left out, the same for every broker. The group is stable
+ * when its members own every partition once and have equal shares; the number of partitions is to
+ * be a multiple of that of members.
  *
  * Then, like `commits`, each line of standard input, "COUNT WARM-UP", asks for so many heartbeats
  * in an open loop at the rate of -r, the members in turn. In the end all leave. */
@@ -27,7 +27,7 @@
 #define LEAVES (-1) /* as member epoch */
 #define TOPIC_ID_BYTES 16
 
-enum { WIRE_CONSUMER_GROUP_HEARTBEAT = 68, WIRE_CONSUMER_GROUP_HEARTBEAT_VERSION = 0 };
+enum { WIRE_CONSUMER_GROUP_HEARTBEAT = 68, WIRE_CONSUMER_GROUP_HEARTBEAT_VERSION = 1 };
 enum { FENCED_MEMBER_EPOCH = 110 };
 
 struct consumer {
@@ -78,6 +78,7 @@ static void heartbeat(struct consumer *consumer, int32_t epoch)
     write_uvarint(out, joins ? 2 : 0); /* topics */
     if (joins)
         write_compact_string(out, options->topic);
+    write_compact_string(out, NULL); /* no regular expression */
     write_compact_string(out, NULL); /* the broker's assignor */
     if (joins) {
         write_uvarint(out, 1); /* owns nothing */
@@ -159,11 +160,7 @@ static void heard(struct agent *link, struct reader *body, int64_t now)
     else if (error != 0)
         die("heartbeat of member %d: error %d %.*s", consumer->index, error, (int)size,
             said ? said : "");
-    const uint8_t *id = read_compact(body, &size);
-    if (size >= ID_MAX)
-        die("an id of %d bytes", (int)size);
-    if (size > 0 && !consumer->id[0])
-        memcpy(consumer->id, id, (size_t)size);
+    read_compact(body, &size); /* its id */
     int32_t epoch = read_int32(body);
     read_int32(body);
     if (run->phase == LEAVING) {
@@ -292,6 +289,7 @@ int load_consumers(const struct load_options *options)
         consumer->owned = calloc((size_t)options->partitions, sizeof *consumer->owned);
         if (!consumer->owned)
             die("out of memory");
+        snprintf(consumer->id, sizeof consumer->id, "%s-member-%d", options->group, i);
         begin_again(consumer);
         agent_open(&run.agents, &consumer->link, &options->address);
     }
