@@ -263,12 +263,17 @@ static void find_gone(struct group_shard *shard, const struct coord_turn *turn)
 {
     for (struct map_at at = map_begin(&shard->topics); map_next(&shard->topics, &at);) {
         const struct group_topic_name *name = *(struct group_topic_name **)at.value;
+        struct uuid good = {0}; /* one that was found: offsets of a name nearly all have the same */
         list_for_each (use, &name->uses) {
             const struct group_topic *topic = container_of(use, struct group_topic, use);
             for (int32_t p = 0; p < topic->count; p++) {
                 const struct group_partition *partition = topic->partitions[p];
                 struct uuid id = partition->value.topic_id;
-                if (partition->committed && !uuid_is_zero(id) && !image_topic(turn->image, id))
+                if (!partition->committed || uuid_is_zero(id) || uuid_equal(id, good))
+                    continue;
+                if (image_topic(turn->image, id))
+                    good = id;
+                else
                     gone_add(shard, name->name, id, turn);
             }
         }
