@@ -27,7 +27,7 @@ const struct api_row api_rows[] = {
     {API_WRITE_TXN_MARKERS, 1, 2, 1, handle_write_txn_markers},
     {API_TXN_OFFSET_COMMIT, 0, 6, 0, handle_txn_offset_commit},
     {API_DESCRIBE_TRANSACTIONS, 0, 0, 0, handle_describe_transactions},
-    {API_LIST_TRANSACTIONS, 0, 1, 0, handle_list_transactions},
+    {API_LIST_TRANSACTIONS, 0, 2, 0, handle_list_transactions},
     {API_OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, handle_offset_for_leader_epoch},
     {API_DESCRIBE_CONFIGS, 1, 4, 1, handle_describe_configs},
     {API_DESCRIBE_LOG_DIRS, 1, 5, 1, handle_describe_log_dirs},

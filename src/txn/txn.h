@@ -154,8 +154,8 @@ void txn_describe_op(struct txn_describe_op *describe);
 /* All of one shard that the filters let through, appended to what `states` has. */
 struct txn_list_op {
     struct coord_op op;
-    const struct list_transactions_request *filters;             /* in; the pattern is ignored */
-    struct arena *arena;                                         /* in: of the answer */
+    const struct list_transactions_request *filters; /* in; the pattern is the caller's */
+    struct arena *arena;                             /* in: of the answer */
     struct list_transactions_response_transaction_state *states; /* out */
     int32_t count, capacity;
     int64_t *producer_ids; /* its own: the filters, sorted; NULL before the first shard */

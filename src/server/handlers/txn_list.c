@@ -1,5 +1,8 @@
 /* DescribeTransactions and ListTransactions: what the transaction coordinator here knows. */
+#include <errno.h>
+
 #include "base/errors.h"
+#include "regex/regex.h"
 #include "server/api_table.h"
 #include "server/handlers/coordinated.h"
 #include "txn/txn.h"
@@ -82,6 +85,8 @@ struct list_work {
     int32_t partition; /* the next to look at */
     bool running;
     int error;
+    struct pool_job job; /* the pattern of ids: it takes time to compile, and to look at all */
+    enum { PATTERN_TO_DO, PATTERN_RUNS, PATTERN_DONE } pattern;
 };
 
 static void list_wakes(struct coord_op *op, struct wakes *wakes)
@@ -123,6 +128,51 @@ static enum outcome list_answer(struct request *request, const struct list_work 
     return request_answer(request, &response);
 }
 
+/* On the pool: of what was found the ids that match as a whole (KIP-1152). */
+static void pattern_run(struct pool_job *job)
+{
+    struct list_work *work = container_of(job, struct list_work, job);
+    const struct list_transactions_request *body = work->request->body;
+    const struct str text = body->transactional_id_pattern;
+    struct regex *regex;
+    int err = regex_compile(text.data, (size_t)text.size, &regex, NULL);
+    if (err != 0) {
+        work->error = err == -EINVAL ? KAFKA_INVALID_REGULAR_EXPRESSION : err;
+        return;
+    }
+    struct list_transactions_response_transaction_state *states = work->list.states;
+    int32_t kept = 0;
+    for (int32_t i = 0; i < work->list.count; i++) {
+        const struct str id = states[i].transactional_id;
+        if (regex_matches(regex, id.data, (size_t)id.size))
+            states[kept++] = states[i];
+    }
+    work->list.count = kept;
+    regex_destroy(regex);
+}
+
+static void pattern_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct list_work *work = container_of(job, struct list_work, job);
+    work->pattern = PATTERN_DONE;
+    handle_list_transactions(work->request);
+}
+
+/* True: the list is as the pattern has it. */
+static bool list_matched(struct request *request, struct list_work *work)
+{
+    const struct list_transactions_request *body = request->body;
+    if (work->error != 0 || body->transactional_id_pattern.size == 0) /* null or empty: all */
+        return true;
+    if (work->pattern == PATTERN_TO_DO) {
+        work->pattern = PATTERN_RUNS;
+        work->job = (struct pool_job){.run = pattern_run, .done = pattern_done};
+        pool_submit(&request->home->loop, &work->job);
+    }
+    return work->pattern == PATTERN_DONE;
+}
+
 /* Shards one after the other: the list is complete or an error. Those led elsewhere are others' to
  * tell. */
 enum outcome handle_list_transactions(struct request *request)
@@ -154,5 +204,5 @@ enum outcome handle_list_transactions(struct request *request)
         if (work->error == KAFKA_NOT_COORDINATOR)
             work->error = 0;
     }
-    return list_answer(request, work);
+    return list_matched(request, work) ? list_answer(request, work) : PARKED;
 }
