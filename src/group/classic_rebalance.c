@@ -28,6 +28,12 @@ void classic_heartbeat_in(const struct classic_at *at, struct classic_member *me
     arm(at, &member->heartbeat, timeout_ms);
 }
 
+/* A damaged record may hold the last one there is. */
+static int32_t next_generation(const struct classic *classic)
+{
+    return classic->generation == INT32_MAX ? 1 : classic->generation + 1;
+}
+
 static void transition(const struct classic_at *at, enum classic_state state)
 {
     struct classic *classic = at->classic;
@@ -332,7 +338,7 @@ void classic_complete_join(const struct classic_at *at)
         return;
     }
     clear_unsynced(at);
-    classic->generation++;
+    classic->generation = next_generation(classic);
     if (classic_member_count(classic) > 0)
         begin_generation(at);
     else
@@ -354,7 +360,7 @@ bool classic_will_be_empty(const struct classic *classic, const struct classic_r
 int classic_put_emptied(const struct classic *classic, struct coord_op *op,
                         const struct coord_turn *turn)
 {
-    return put_empty_group(op, classic->group->id, classic->generation + 1, classic->protocol_type,
+    return put_empty_group(op, classic->group->id, next_generation(classic), classic->protocol_type,
                            turn->wall_ms);
 }
 

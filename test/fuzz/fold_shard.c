@@ -57,6 +57,9 @@ void fold_shard_init(struct fold_shard *fold, const struct coord_fold *rules, vo
                                      .now_ns = INT64_C(1000000000000),
                                      .wall_ms = FOLD_WALL_MS,
                                      .settings = &fold->settings};
+    image_builder_init(&fold->builder, NULL);
+    fold->image = image_builder_snapshot(&fold->builder);
+    fold->turn.image = fold->image;
     fold->state = rules->create(shard, context);
     must(fold->state);
 }
@@ -80,10 +83,17 @@ void fold_shard_load(struct fold_shard *fold)
     fold->coord.params.fold->loaded(fold->state, &fold->turn);
 }
 
-int fold_shard_decide(struct fold_shard *fold, struct coord_op *op)
+/* As the runtime does before it asks. */
+static void op_begin(struct fold_shard *fold, struct coord_op *op)
 {
     op->shard = &fold->shard;
     op->wakes = &fold->wakes;
+    op->last_put = &op->first_put;
+}
+
+int fold_shard_decide(struct fold_shard *fold, struct coord_op *op)
+{
+    op_begin(fold, op);
     int err = op->decide(op, fold->state, &fold->turn);
     arena_close(&op->arena);
     return err;
@@ -103,8 +113,8 @@ void fold_shard_pass(struct fold_shard *fold, int64_t ms, int times, int error)
         struct coord_timer *timer = container_of(first, struct coord_timer, node);
         struct coord_op op;
         coord_op_init(&op);
-        op.shard = &fold->shard;
-        op.wakes = &fold->wakes;
+        op.access = COORD_WRITE;
+        op_begin(fold, &op);
         int err = timer->decide(timer, &op, fold->state, &fold->turn);
         /* With records, it failed; without, there was nothing to append. */
         if (timer->settle)
@@ -124,6 +134,8 @@ void fold_shard_close(struct fold_shard *fold)
     while (list_pop(&fold->shard.effects))
         ;
     fold->coord.params.fold->destroy(fold->state);
+    image_unref(fold->image);
+    image_builder_close(&fold->builder);
 }
 
 /* ---- input ---- */

@@ -4,6 +4,7 @@
 #define JACKDAW_TEST_FUZZ_FOLD_SHARD_H
 
 #include "coord/coord_private.h"
+#include "metadata/fold.h"
 
 struct fold_shard {
     struct coord coord;
@@ -12,6 +13,8 @@ struct fold_shard {
     struct broker_settings settings;
     struct wakes wakes;
     struct coord_turn turn;
+    struct image_builder builder; /* of an empty cluster */
+    struct image *image;
     void *state;
 };
 
