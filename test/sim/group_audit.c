@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/errors.h"
 #include "base/must.h"
 #include "life.h"
 #include "protocol/messages.h"
@@ -89,6 +90,50 @@ static int describe(struct auditor *auditor, const char *name)
     return 0;
 }
 
+/* Partitions of the one topic, bit by bit. */
+static unsigned partitions_of(const struct consumer_group_describe_response_assignment *assignment)
+{
+    unsigned partitions = 0;
+    for (int32_t t = 0; t < assignment->topic_partitions.count; t++)
+        for (int32_t i = 0; i < assignment->topic_partitions.items[t].partitions.count; i++)
+            partitions |= 1u << assignment->topic_partitions.items[t].partitions.items[i];
+    return partitions;
+}
+
+static int describe_consumer(struct auditor *auditor, const char *name)
+{
+    struct str id = str_of(name);
+    struct consumer_group_describe_request message;
+    consumer_group_describe_request_init(&message);
+    message.group_ids = (struct str_array){&id, 1};
+    const struct consumer_group_describe_response *response =
+        life_call(&auditor->life, API_CONSUMER_GROUP_DESCRIBE, 1, &message, 0);
+    if (!response || response->groups.count != 1)
+        return -1;
+    const struct consumer_group_describe_response_described_group *group =
+        &response->groups.items[0];
+    if (group->error_code != 0 && group->error_code != KAFKA_GROUP_ID_NOT_FOUND)
+        return group->error_code;
+    say(auditor, "%s: error %d, %.*s, epoch %d, assignment %d by %.*s\n", name, group->error_code,
+        group->group_state.size, group->group_state.data, group->group_epoch,
+        group->assignment_epoch, group->assignor_name.size, group->assignor_name.data);
+    char(*lines)[LINE_MAX] = calloc(LINES_MAX, LINE_MAX);
+    must(lines && group->members.count <= LINES_MAX);
+    for (int32_t i = 0; i < group->members.count; i++) {
+        const struct consumer_group_describe_response_member *member = &group->members.items[i];
+        snprintf(lines[i], LINE_MAX, "  %.*s instance %.*s epoch %d at %.*s: %x, target %x\n",
+                 member->member_id.size, member->member_id.data, member->instance_id.size,
+                 member->instance_id.data ? member->instance_id.data : "", member->member_epoch,
+                 member->client_host.size, member->client_host.data,
+                 partitions_of(&member->assignment), partitions_of(&member->target_assignment));
+    }
+    qsort(lines, (size_t)group->members.count, LINE_MAX, line_order);
+    for (int32_t i = 0; i < group->members.count; i++)
+        say(auditor, "%s", lines[i]);
+    free(lines);
+    return 0;
+}
+
 static int fetch(struct auditor *auditor, const char *name, int32_t partition)
 {
     struct offset_fetch_request_topic topic = {.name = str_of(auditor->audit->topic),
@@ -111,10 +156,11 @@ static int fetch(struct auditor *auditor, const char *name, int32_t partition)
     return part->error_code;
 }
 
-static void ask_group(struct auditor *auditor, const char *name)
+static void ask_group(struct auditor *auditor, const char *name, bool consumer)
 {
     const struct group_audit *audit = auditor->audit;
-    while (describe(auditor, name) != 0 && !audit->stop)
+    while ((consumer ? describe_consumer(auditor, name) : describe(auditor, name)) != 0 &&
+           !audit->stop)
         life_rest(&auditor->life, 20);
     for (int32_t p = 0; p < audit->partition_count; p++)
         while (fetch(auditor, name, p) != 0 && !audit->stop)
@@ -128,7 +174,7 @@ void group_audit_main(struct env *env, void *context)
     auditor->audit = context;
     life_begin(&auditor->life, env, auditor->audit->bootstrap, 5 * SECOND);
     for (int32_t i = 0; i < auditor->audit->group_count; i++)
-        ask_group(auditor, auditor->audit->groups[i]);
+        ask_group(auditor, auditor->audit->groups[i], auditor->audit->consumer[i]);
     auditor->audit->done = true;
     life_end(&auditor->life);
     free(auditor);

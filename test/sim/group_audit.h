@@ -12,6 +12,7 @@ struct group_audit {
     const char *bootstrap, *topic;
     int32_t partition_count;
     const char *groups[GROUP_AUDIT_GROUPS];
+    bool consumer[GROUP_AUDIT_GROUPS]; /* groups of the consumer protocol */
     int32_t group_count;
     bool stop; /* give up */
     bool done;

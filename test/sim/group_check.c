@@ -353,7 +353,8 @@ static void collect(struct check *check)
         const struct group_event *event = &history->events[i];
         if (event->op == GROUP_RELOAD)
             check->reloads[check->reload_count++] = event;
-        else if (event->group == check->group && event->op != GROUP_FETCH && event->member >= 0)
+        else if (event->group == check->group && event->op != GROUP_FETCH &&
+                 event->op != GROUP_HEART && event->member >= 0)
             check->events[check->count++] = event;
     }
     qsort(check->events, (size_t)check->count, sizeof(const struct group_event *), by_begin);
@@ -398,5 +399,6 @@ bool group_check(const struct group_history *history, char *ret_why, size_t why_
     free(check.events);
     free(check.entries);
     free(check.reloads);
-    return well && group_check_offsets(history, ret_why, why_size);
+    return well && group_check_consumers(history, ret_why, why_size) &&
+           group_check_offsets(history, ret_why, why_size);
 }

@@ -127,6 +127,28 @@ static void sessions_last_their_time(void **state)
     assert_non_null(strstr(why, "is thrown out"));
 }
 
+#define HEART(member, begin, end, epoch, owned, rest)                                              \
+    "op=heart begin=" begin " end=" end " error=0 group=g member=" member " generation=" epoch     \
+    " epoch=" epoch " session=6000 rebalance=6000 owned=" owned rest "\n"
+
+static void in_the_consumer_protocol_owners_give_up_before_others_get(void **state)
+{
+    (void)state;
+    const char *first = HEART("a", "1", "2", "1", "0", " given=3");
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s%s", first, HEART("a", "3", "5", "1", "1", ""),
+             HEART("b", "4", "6", "2", "0", " given=2"));
+    assert_true(is_well(text));
+    snprintf(text, sizeof text, "%s%s%s", first, HEART("b", "4", "6", "2", "0", " given=2"),
+             HEART("a", "7", "8", "1", "3", ""));
+    assert_false(is_well(text));
+    assert_non_null(strstr(why, "partition 1 is a's and b's"));
+    snprintf(text, sizeof text, "%s%s", HEART("a", "1", "2", "5", "0", ""),
+             HEART("a", "3", "4", "4", "0", ""));
+    assert_false(is_well(text));
+    assert_non_null(strstr(why, "older epoch"));
+}
+
 static void nobody_owns_what_another_owns(void **state)
 {
     (void)state;
@@ -222,6 +244,7 @@ int main(void)
         cmocka_unit_test(who_has_left_is_no_member),
         cmocka_unit_test(whose_place_is_taken_is_fenced),
         cmocka_unit_test(sessions_last_their_time),
+        cmocka_unit_test(in_the_consumer_protocol_owners_give_up_before_others_get),
         cmocka_unit_test(nobody_owns_what_another_owns),
         cmocka_unit_test(committed_offsets_are_kept),
         cmocka_unit_test(reads_agree_with_each_other),

@@ -10,7 +10,7 @@
 static const char *const op_names[] = {
     [GROUP_JOIN] = "join",   [GROUP_SYNC] = "sync",     [GROUP_BEAT] = "beat",
     [GROUP_LEAVE] = "leave", [GROUP_COMMIT] = "commit", [GROUP_FETCH] = "fetch",
-    [GROUP_OWN] = "own",     [GROUP_RELOAD] = "reload",
+    [GROUP_OWN] = "own",     [GROUP_HEART] = "heart",   [GROUP_RELOAD] = "reload",
 };
 
 struct group_history *group_history_create(int64_t (*now_ns)(void *context), void *context)
@@ -75,7 +75,12 @@ static void write_event(const struct group_history *history, const struct group_
         fprintf(out, " partition=%d offset=%lld", event->partition, (long long)event->offset);
     if (event->tag >= 0)
         fprintf(out, " tag=%s", group_history_name(history, event->tag));
-    if (event->op == GROUP_SYNC || event->op == GROUP_OWN)
+    if (event->op == GROUP_HEART)
+        fprintf(out, " epoch=%d session=%d rebalance=%d", event->epoch, event->session_ms,
+                event->rebalance_ms);
+    if (event->gives)
+        fprintf(out, " given=%llx", (unsigned long long)event->given);
+    if (event->op == GROUP_SYNC || event->op == GROUP_OWN || event->op == GROUP_HEART)
         fprintf(out, " owned=%llx", (unsigned long long)event->owned);
     for (int32_t i = 0; i < event->plan_count; i++)
         fprintf(out, " gives=%s:%llx", group_history_name(history, event->plan[i].member),
@@ -167,6 +172,7 @@ static bool read_field(struct group_history *history, struct group_event *event,
     } numbers[] = {
         {"error", offsetof(struct group_event, error)},
         {"generation", offsetof(struct group_event, generation)},
+        {"epoch", offsetof(struct group_event, epoch)},
         {"session", offsetof(struct group_event, session_ms)},
         {"rebalance", offsetof(struct group_event, rebalance_ms)},
         {"partition", offsetof(struct group_event, partition)},
@@ -201,6 +207,8 @@ static bool read_field(struct group_history *history, struct group_event *event,
         event->offset = strtoll(value, NULL, 10);
     else if (strcmp(key, "owned") == 0)
         event->owned = strtoull(value, NULL, 16);
+    else if (strcmp(key, "given") == 0)
+        event->gives = true, event->given = strtoull(value, NULL, 16);
     else if (strcmp(key, "leads") == 0)
         event->leads = *value == '1';
     else

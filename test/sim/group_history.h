@@ -29,6 +29,8 @@ enum group_op {
     GROUP_SYNC,
     GROUP_BEAT,
     GROUP_LEAVE,
+    GROUP_HEART, /* the consumer protocol's heartbeat: claims an epoch, 0 to join, below 0 to leave
+                  */
     GROUP_COMMIT,
     GROUP_FETCH,
     GROUP_OWN,    /* no call: from when to when a client that keeps its sessions owned partitions */
@@ -54,8 +56,11 @@ struct group_event {
     int32_t partition;                /* commit and fetch */
     int64_t offset;                   /* -1: none is committed */
     int32_t tag;                      /* the metadata: of one commit only */
-    uint64_t owned;                   /* sync: the answer; own */
-    int32_t plan_count;               /* sync: the leader's */
+    uint64_t owned;                   /* sync: the answer; own; heart: as the member claims */
+    int32_t epoch;                    /* heart: the answer */
+    bool gives;                       /* heart: the answer has an assignment, `given` */
+    uint64_t given;
+    int32_t plan_count; /* sync: the leader's */
     struct group_share plan[GROUP_MEMBERS_MAX];
 };
 
@@ -104,6 +109,9 @@ bool group_history_read(struct group_history *history, FILE *in, char *ret_why, 
  * 6. Committed offsets are one register for each partition: what is acknowledged is read until
  *    another commit takes its place, what was refused never, and positions go back for nobody. */
 bool group_check(const struct group_history *history, char *ret_why, size_t why_size);
+/* 7. In the consumer protocol: nobody is heard as the owner of what another was given meanwhile,
+ *    epochs do not go back, and 3 and 4 hold. */
+bool group_check_consumers(const struct group_history *history, char *ret_why, size_t why_size);
 bool group_check_offsets(const struct group_history *history, char *ret_why, size_t why_size);
 
 #endif

@@ -35,7 +35,9 @@ struct world {
     struct member_plan plans[MEMBERS_MAX];
     int member_count, group_count;
     char delay[64];
-    const char *overrides[8];
+    bool consumer[GROUPS]; /* groups of the consumer protocol (KIP-848) */
+    char assignment_interval[64];
+    const char *overrides[16];
 };
 
 static int64_t now_ns(void *context)
@@ -263,6 +265,7 @@ static void audit(struct world *world, int which)
                                   .partition_count = MEMBER_PARTITIONS,
                                   .group_count = world->group_count};
     memcpy(audit->groups, group_names, sizeof audit->groups);
+    memcpy(audit->consumer, world->consumer, sizeof audit->consumer);
     sim_start(world->auditor, group_audit_main, audit);
     if (!sim_run_until(world->sim, audit_done, world, LIMIT_NS))
         history_fail("the coordinator does not answer");
@@ -324,6 +327,13 @@ static void begin_broker(struct world *world, struct sim *sim)
     world->overrides[count++] = "offsets.topic.num.partitions=2";
     world->overrides[count++] = "offsets.topic.replication.factor=1";
     world->overrides[count++] = "group.min.session.timeout.ms=1000";
+    world->overrides[count++] = "group.consumer.min.session.timeout.ms=1000";
+    world->overrides[count++] = "group.consumer.session.timeout.ms=3000";
+    world->overrides[count++] = "group.consumer.min.heartbeat.interval.ms=100";
+    world->overrides[count++] = "group.consumer.heartbeat.interval.ms=500";
+    snprintf(world->assignment_interval, sizeof world->assignment_interval,
+             "group.consumer.assignment.interval.ms=%d", (int)dice(world, 2) * 1000);
+    world->overrides[count++] = world->assignment_interval;
     /* A group that expires begins again with generation 1. */
     world->overrides[count++] = "offsets.retention.check.interval.ms=86400000";
     if (world->broker.power) /* what is acknowledged is on the device */
@@ -337,6 +347,8 @@ static void begin_broker(struct world *world, struct sim *sim)
 static void begin_members(struct world *world)
 {
     world->group_count = 1 + (int)dice(world, GROUPS);
+    for (int g = 0; g < GROUPS; g++)
+        world->consumer[g] = dice(world, 2) == 0;
     world->member_count = 2 + (int)dice(world, MEMBERS_MAX - 1);
     for (int i = 0; i < world->member_count; i++) {
         char name[32];
@@ -350,6 +362,13 @@ static void begin_members(struct world *world)
             .session_ms = 2000 + (int32_t)dice(world, 3) * 3000,
             .rebalance_ms = 3000 + (int32_t)dice(world, 3) * 4000,
         };
+        if (world->consumer[i % world->group_count]) {
+            static const char *const assignors[] = {NULL, "range", "uniform"};
+            plan->consumer = true;
+            plan->session_ms = 3000;
+            plan->rebalance_ms = 20000;
+            plan->assignor = assignors[dice(world, 3)];
+        }
         plan->join_version = (int16_t)(plan->instance ? 5 + dice(world, 5) : 2 + dice(world, 8));
         world->members[i] = sim_node_add(world->sim, name);
         begin_member(world, i);

@@ -6,26 +6,16 @@
 
 #include "base/errors.h"
 #include "base/must.h"
-#include "membership.h"
+#include "member_life.h"
 
 #define SECOND INT64_C(1000000000)
 
-/* One life. */
-struct member {
-    struct life life;
-    struct membership place;
-    struct member_plan *plan;
-    int64_t position[MEMBER_PARTITIONS]; /* of what it owns */
-    char old_id[GROUP_NAME_MAX];         /* that it had before; "": none */
-    int32_t old_generation;
-};
-
-static bool chance(struct member *member, uint64_t one_in)
+bool member_chance(struct member *member, uint64_t one_in)
 {
     return life_dice(&member->life, one_in) == 0;
 }
 
-static void tell(struct member *member, bool settled)
+void member_tell(struct member *member, bool settled)
 {
     member->plan->settled = settled;
     member->plan->generation = member->place.generation;
@@ -34,7 +24,7 @@ static void tell(struct member *member, bool settled)
 
 /* ---- joining ---- */
 
-static void forget_id(struct member *member)
+void member_forget_id(struct member *member)
 {
     if (!*member->place.id)
         return;
@@ -47,7 +37,7 @@ static void forget_id(struct member *member)
 static void judge(struct member *member, int error)
 {
     if (error == KAFKA_UNKNOWN_MEMBER_ID)
-        forget_id(member);
+        member_forget_id(member);
     else if (error == KAFKA_FENCED_INSTANCE_ID)
         member->plan->fenced = true;
     else
@@ -60,7 +50,7 @@ static void judge(struct member *member, int error)
 static int64_t patience_ms(struct member *member)
 {
     int64_t whole = member->place.rebalance_ms * 2 + 10000;
-    return member->plan->calm || !chance(member, 5)
+    return member->plan->calm || !member_chance(member, 5)
                ? whole
                : 500 + (int64_t)life_dice(&member->life, (uint64_t)whole);
 }
@@ -78,12 +68,12 @@ static bool join(struct member *member)
     return error == 0;
 }
 
-static bool fetch_positions(struct member *member)
+bool member_fetch_positions(struct member *member, uint64_t partitions)
 {
     for (int32_t p = 0; p < MEMBER_PARTITIONS; p++) {
         int64_t offset;
         int error, tries = 0;
-        if (!(member->place.owned >> p & 1))
+        if (!(partitions >> p & 1))
             continue;
         do
             error = membership_fetch(&member->place, p, &offset);
@@ -117,7 +107,7 @@ static int commit(struct member *member, int32_t partition)
     return error;
 }
 
-static int work(struct member *member)
+int member_work(struct member *member)
 {
     int32_t partition = pick_owned(member);
     if (partition < 0)
@@ -127,7 +117,7 @@ static int work(struct member *member)
 }
 
 /* Whoever asks, of whatever partition. */
-static void look(struct member *member)
+void member_look(struct member *member)
 {
     int64_t offset;
     (void)membership_fetch(&member->place, (int32_t)life_dice(&member->life, MEMBER_PARTITIONS),
@@ -135,13 +125,16 @@ static void look(struct member *member)
 }
 
 /* A commit that is too late; from wherever this member believes to be. */
-static void commit_too_late(struct member *member)
+void member_commit_too_late(struct member *member)
 {
     int32_t partition = (int32_t)life_dice(&member->life, MEMBER_PARTITIONS);
     struct membership_claim claim = {member->place.id, member->place.generation - 1};
-    if (*member->old_id && chance(member, 2))
+    if (*member->old_id && member_chance(member, 2))
         claim = (struct membership_claim){member->old_id, member->old_generation};
     if (claim.generation < 1)
+        return;
+    /* In the consumer protocol an older epoch will do for what it has held ever since. */
+    if (member->plan->consumer && (member->place.owned >> partition & 1))
         return;
     (void)membership_commit(&member->place, &claim, partition,
                             member->position[partition] + (int64_t)life_dice(&member->life, 10));
@@ -154,26 +147,26 @@ static int mischief(struct member *member)
     switch (life_dice(&member->life, 30)) {
     case 0:
         (void)membership_leave(&member->place);
-        forget_id(member);
-        member->plan->gone = chance(member, 2);
+        member_forget_id(member);
+        member->plan->gone = member_chance(member, 2);
         return KAFKA_UNKNOWN_MEMBER_ID;
     case 1: /* silent for too long; then as if nothing had been */
-        tell(member, false);
+        member_tell(member, false);
         life_rest(&member->life,
                   member->place.session_ms + (int64_t)life_dice(&member->life, 4000));
-        error = work(member);
+        error = member_work(member);
         break;
     case 2: /* once more from the beginning, perhaps with another subscription */
         member->place.flavour += (uint32_t)life_dice(&member->life, 2);
         return KAFKA_REBALANCE_IN_PROGRESS;
     case 3: /* a new application under the same instance id, or a client that forgot who it was */
-        forget_id(member);
+        member_forget_id(member);
         return KAFKA_UNKNOWN_MEMBER_ID;
     case 4:
     case 5:
     case 6:
     case 7:
-        commit_too_late(member);
+        member_commit_too_late(member);
         break;
     default:
         break;
@@ -193,18 +186,18 @@ static int serve(struct member *member)
     int error = 0;
     while (!plan->stop) {
         error = membership_beat(&member->place);
-        tell(member, error == 0);
+        member_tell(member, error == 0);
         if (ends_assignment(error)) {
             if (error == KAFKA_REBALANCE_IN_PROGRESS && pick_owned(member) >= 0)
-                (void)work(member); /* what it still can */
+                (void)member_work(member); /* what it still can */
             return error;
         }
         if (!plan->calm)
             error = mischief(member);
         for (int i = (int)life_dice(&member->life, 4); i > 0 && !ends_assignment(error); i--)
-            error = work(member);
-        if (chance(member, 3))
-            look(member);
+            error = member_work(member);
+        if (member_chance(member, 3))
+            member_look(member);
         if (ends_assignment(error))
             return error;
         plan->resting = plan->rest;
@@ -233,6 +226,7 @@ static struct member *member_begin(struct env *env, struct member_plan *plan)
         .session_ms = plan->session_ms,
         .rebalance_ms = plan->rebalance_ms,
         .join_version = plan->join_version,
+        .assignor = plan->assignor,
         .generation = -1,
     };
     plan->fenced = plan->gone = plan->settled = plan->resting = false;
@@ -256,15 +250,17 @@ void member_main(struct env *env, void *context)
     struct member *member = member_begin(env, plan);
     insist(member, true);
     insist(member, false);
-    while (!plan->stop && !plan->fenced && !plan->gone) {
-        if (!join(member) || !fetch_positions(member)) {
+    if (plan->consumer)
+        member_consume(member);
+    while (!plan->consumer && !plan->stop && !plan->fenced && !plan->gone) {
+        if (!join(member) || !member_fetch_positions(member, member->place.owned)) {
             life_rest(&member->life, 20 + (int64_t)life_dice(&member->life, 200));
             continue;
         }
         judge(member, serve(member));
-        tell(member, false);
+        member_tell(member, false);
     }
-    if (plan->stop && plan->calm && *member->place.id)
+    if (!plan->consumer && plan->stop && plan->calm && *member->place.id)
         (void)membership_leave(&member->place);
     life_end(&member->life);
     free(member);

@@ -17,9 +17,11 @@ struct member_plan {
     const char *instance; /* NULL: dynamic */
     int32_t session_ms, rebalance_ms;
     int16_t join_version;
-    _Atomic bool calm; /* no mischief: it stays, works and commits */
-    _Atomic bool rest; /* do nothing at all, as long as this is set */
-    _Atomic bool stop; /* end, without a word; with `calm` it leaves the group */
+    bool consumer;        /* the consumer protocol (KIP-848) */
+    const char *assignor; /* of it; NULL: the coordinator's choice */
+    _Atomic bool calm;    /* no mischief: it stays, works and commits */
+    _Atomic bool rest;    /* do nothing at all, as long as this is set */
+    _Atomic bool stop;    /* end, without a word; with `calm` it leaves the group */
 
     /* What it has come to. */
     bool settled; /* it has its assignment, and its last heartbeat was well */

@@ -8,7 +8,7 @@
 
 #define MS INT64_C(1000000)
 
-enum { SYNC_VERSION = 5, BEAT_VERSION = 4, LEAVE_VERSION = 5, COMMIT_VERSION = 8 };
+enum { SYNC_VERSION = 5, BEAT_VERSION = 4, LEAVE_VERSION = 5, COMMIT_VERSION = 9 };
 enum { FETCH_OLDER = 7, FETCH_NEWER = 9 };
 
 static struct str str_or_null(const char *text)
@@ -16,7 +16,7 @@ static struct str str_or_null(const char *text)
     return text ? str_of(text) : (struct str){NULL, 0};
 }
 
-static struct group_event event_of(struct membership *self, enum group_op op)
+struct group_event membership_event(struct membership *self, enum group_op op)
 {
     struct group_history *history = self->history;
     return (struct group_event){
@@ -40,7 +40,7 @@ static void copy_text(char *to, size_t room, struct str from)
 void membership_forget(struct membership *self, bool id)
 {
     self->owned = 0;
-    self->leads = self->skips = false;
+    self->leads = self->skips = self->told = false;
     self->peer_count = 0;
     if (id) {
         *self->id = '\0';
@@ -89,7 +89,7 @@ int membership_join(struct membership *self, int64_t timeout_ms)
         {STR("sticky"), subscription_of(self, subscription)},
     };
     struct join_group_request message;
-    struct group_event event = event_of(self, GROUP_JOIN), *place;
+    struct group_event event = membership_event(self, GROUP_JOIN), *place;
     event.generation = -1;
     event.session_ms = self->session_ms;
     event.rebalance_ms = self->rebalance_ms;
@@ -141,7 +141,7 @@ static uint64_t read_owned(struct bytes assignment)
 
 int membership_sync(struct membership *self, uint32_t first, int64_t timeout_ms)
 {
-    struct group_event event = event_of(self, GROUP_SYNC), *place;
+    struct group_event event = membership_event(self, GROUP_SYNC), *place;
     struct sync_group_request_assignment assignments[GROUP_MEMBERS_MAX];
     uint8_t shares[GROUP_MEMBERS_MAX][8];
     struct sync_group_request message;
@@ -177,7 +177,7 @@ int membership_sync(struct membership *self, uint32_t first, int64_t timeout_ms)
 int membership_beat(struct membership *self)
 {
     struct heartbeat_request message;
-    struct group_event event = event_of(self, GROUP_BEAT), *place;
+    struct group_event event = membership_event(self, GROUP_BEAT), *place;
     heartbeat_request_init(&message);
     message.group_id = str_of(self->group);
     message.generation_id = self->generation;
@@ -194,7 +194,7 @@ int membership_leave(struct membership *self)
 {
     struct leave_group_request_member_identity who;
     struct leave_group_request message;
-    struct group_event event = event_of(self, GROUP_LEAVE), *place;
+    struct group_event event = membership_event(self, GROUP_LEAVE), *place;
     leave_group_request_init(&message);
     leave_group_request_member_identity_init(&who);
     who.member_id = str_of(self->id);
@@ -220,7 +220,7 @@ int membership_commit(struct membership *self, const struct membership_claim *cl
     struct offset_commit_request_partition part;
     struct offset_commit_request_topic topic;
     struct offset_commit_request message;
-    struct group_event event = event_of(self, GROUP_COMMIT), *place;
+    struct group_event event = membership_event(self, GROUP_COMMIT), *place;
     char tag[GROUP_NAME_MAX];
     snprintf(tag, sizeof tag, "%s-%d", self->history->self, self->history->tags++);
     event.member = *claim->id ? group_history_number(self->history, str_of(claim->id)) : -1;
@@ -317,7 +317,7 @@ static struct found_offset fetch_newer(struct membership *self, int32_t partitio
 
 int membership_fetch(struct membership *self, int32_t partition, int64_t *ret_offset)
 {
-    struct group_event event = event_of(self, GROUP_FETCH), *place;
+    struct group_event event = membership_event(self, GROUP_FETCH), *place;
     event.partition = partition;
     event.offset = -1;
     place = group_history_begin(self->history, &event);

@@ -1,5 +1,6 @@
-/* A client's place in a group of the classic protocol: one call after the other, each written into
- * the history. What the calls lead to is for the owner to decide. */
+/* A client's place in a group, of the classic protocol or the consumer protocol (KIP-848): one call
+ * after the other, each written into the history. What the calls lead to is for the owner to
+ * decide. */
 #ifndef JACKDAW_TEST_SIM_MEMBERSHIP_H
 #define JACKDAW_TEST_SIM_MEMBERSHIP_H
 
@@ -26,6 +27,9 @@ struct membership {
     uint64_t owned;
     bool leads, skips; /* skips: the assignment stands, as it is known to the coordinator */
     char protocol[16];
+    struct uuid topic_id; /* consumer protocol: as assignments name the topic */
+    const char *assignor; /* the same: the coordinator's; NULL: its choice */
+    bool told;            /* the same: the coordinator knows what is owned */
     struct membership_peer peers[GROUP_MEMBERS_MAX]; /* the leader's */
     int32_t peer_count;
 };
@@ -48,6 +52,15 @@ int membership_commit(struct membership *self, const struct membership_claim *cl
                       int32_t partition, int64_t offset);
 /* The committed offset, -1: none, in *ret_offset with 0. */
 int membership_fetch(struct membership *self, int32_t partition, int64_t *ret_offset);
+
+/* The consumer protocol: a heartbeat that claims this epoch (0: to join, -1 and -2: to leave) and
+ * owns `owned`; `full` says everything anew. With 0 the epoch is in `generation`, and if the
+ * coordinator gave an assignment, true and it are in *ret_gives and *ret_given. */
+int membership_heart(struct membership *self, int32_t epoch, bool full, bool *ret_gives,
+                     uint64_t *ret_given);
+
+/* The next event of this member, with the names that it has now. */
+struct group_event membership_event(struct membership *self, enum group_op op);
 
 /* Nothing is owned any more, and the place is lost, too, with `id`. */
 void membership_forget(struct membership *self, bool id);
