@@ -43,9 +43,10 @@ static void classic_destroy(struct group_shard *shard, struct group *group)
         classic_pending_remove(shard, classic, *(struct classic_pending **)at.value);
     for (struct map_at at = map_begin(&classic->members); map_next(&classic->members, &at);) {
         struct classic_member *member = *(struct classic_member **)at.value;
-        /* A group with members is not deleted; only an unload, which has answered all, gets here
-         * with some. */
-        must(!member->join_wait && !member->sync_wait);
+        /* A group with members is not deleted: it becomes a consumer group, or is unloaded, and
+         * then nobody waits any more. */
+        classic_answer_join_error(classic, member, member->id, KAFKA_REBALANCE_IN_PROGRESS);
+        classic_answer_sync_error(member, KAFKA_REBALANCE_IN_PROGRESS);
         classic_remove(shard, classic, member);
     }
     if (shard->loaded) {

@@ -8,6 +8,7 @@
 
 #include "base/errors.h"
 #include "group/classic_ops.h"
+#include "group/consumer_classic.h"
 #include "group/records.h"
 
 static struct protocol_list offers_of(const struct join_group_request *request)
@@ -213,6 +214,8 @@ static int join_decide(struct coord_op *op, void *state, const struct coord_turn
         answer_error(join, request->member_id, KAFKA_UNKNOWN_MEMBER_ID);
         return 0;
     }
+    if (group && group->type == GROUP_CONSUMER && !group_kind_of(group)->is_empty(group))
+        return consumer_classic_join(join, group_find(state, request->group_id), turn);
     if (group && group->type != GROUP_CLASSIC) {
         int err = plan_take_over(join, &group);
         if (err != 0 || group)
@@ -367,6 +370,8 @@ static void join_settle(struct coord_op *op, void *state, const struct coord_tur
         answer_error(join, STR(""), classic_append_error(error));
         return;
     }
+    if (join->member_id.data)
+        consumer_classic_joined(join, shard, turn);
     if (join->plan == JOIN_ANSWER)
         return;
     struct group *group = group_find(shard, join->request->group_id);

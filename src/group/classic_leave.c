@@ -4,6 +4,7 @@
 
 #include "base/errors.h"
 #include "group/classic_ops.h"
+#include "group/consumer_classic.h"
 
 /* ---- Heartbeat ---- */
 
@@ -14,6 +15,8 @@ static int heartbeat_decide(struct coord_op *op, void *state, const struct coord
     const struct group *group = group_find(state, request->group_id);
     (void)turn;
     op->await_offset = group_await(state, group);
+    if (group && group->type == GROUP_CONSUMER)
+        return consumer_classic_check(group->consumer, request);
     if (!group || group->type != GROUP_CLASSIC)
         return KAFKA_UNKNOWN_MEMBER_ID;
     int err = classic_check_member(group->classic, request->member_id, request->group_instance_id);
@@ -31,6 +34,11 @@ static void heartbeat_settle(struct coord_op *op, void *state, const struct coor
     if (error != 0)
         return;
     struct group *group = group_find(state, request->group_id);
+    if (group->type == GROUP_CONSUMER) {
+        error = consumer_classic_beat(state, group->consumer, request, turn);
+        heartbeat->response.error_code = error_to_wire(error);
+        return;
+    }
     struct classic_at at = {state, group, group->classic, turn};
     struct classic_member *member = classic_member(group->classic, request->member_id);
     classic_heartbeat_in(&at, member, member->session_timeout_ms);
@@ -108,6 +116,8 @@ static int leave_decide(struct coord_op *op, void *state, const struct coord_tur
     struct classic_leave *leave = container_of(op, struct classic_leave, op);
     const struct group *group = group_find(state, leave->request->group_id);
     op->await_offset = group_await(state, group);
+    if (group && group->type == GROUP_CONSUMER)
+        return consumer_classic_leave(leave, group->consumer, turn, &leave->errors);
     if (!group || group->type != GROUP_CLASSIC)
         return KAFKA_UNKNOWN_MEMBER_ID;
     struct classic_removal removal = count_leavers(leave, group->classic);
@@ -159,6 +169,12 @@ static void leave_settle(struct coord_op *op, void *state, const struct coord_tu
     }
     if (error != 0) {
         leave->response.error_code = error_to_wire(error);
+        return;
+    }
+    for (int32_t i = 0; leave->errors && i < leave->count; i++)
+        answer_member(leave, i, leave->errors[i]);
+    if (leave->errors) { /* a consumer group: its records were all there was to do */
+        answer_in_old_form(leave);
         return;
     }
     struct group *group = group_find(state, leave->request->group_id);

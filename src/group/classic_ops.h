@@ -49,6 +49,7 @@ struct classic_join {
     struct classic_client client;
     struct str new_id; /* in wait.arena */
     enum classic_join_plan plan;
+    struct str member_id; /* who joined a consumer group; data NULL: nobody */
     struct join_group_response response;
 };
 
@@ -87,6 +88,7 @@ struct classic_leave {
     const struct leave_group_request_member_identity *members;
     int32_t count;
     struct leave_group_request_member_identity single;
+    const int *errors; /* of members of a consumer group, in op's arena; NULL: a classic group */
     struct leave_group_response response;
 };
 

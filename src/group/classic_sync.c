@@ -3,6 +3,7 @@
 
 #include "base/errors.h"
 #include "group/classic_ops.h"
+#include "group/consumer_classic.h"
 #include "group/records.h"
 
 /* Protocol name and type are part of the request from this version on. */
@@ -86,8 +87,9 @@ static int sync_decide(struct coord_op *op, void *state, const struct coord_turn
 {
     struct classic_sync *sync = container_of(op, struct classic_sync, op);
     const struct group *group = group_find(state, sync->request->group_id);
-    (void)turn;
     op->await_offset = group_await(state, group);
+    if (group && group->type == GROUP_CONSUMER)
+        return consumer_classic_sync(sync, state, group->consumer, turn);
     if (!group || group->type != GROUP_CLASSIC || classic_state_of(group) == CLASSIC_EMPTY)
         return KAFKA_UNKNOWN_MEMBER_ID;
     int err = check(sync->request, group);
@@ -154,6 +156,10 @@ static void sync_settle(struct coord_op *op, void *state, const struct coord_tur
         return;
     }
     struct group *group = group_find(shard, sync->request->group_id);
+    if (group->type == GROUP_CONSUMER) {
+        consumer_classic_synced(sync, shard, group->consumer, turn);
+        return;
+    }
     struct classic *classic = group->classic;
     struct classic_at at = {shard, group, classic, turn};
     struct classic_member *member = classic_member(classic, sync->request->member_id);

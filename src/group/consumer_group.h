@@ -86,6 +86,7 @@ struct consumer_group {
     bool has_partition_metadata;     /* an old broker's record, to be removed */
     struct map members;              /* by id: struct consumer_member * */
     int32_t member_count;            /* those in the group */
+    int32_t classic_count;           /* of these, those that speak the classic protocol */
     struct map statics;              /* by instance id: struct consumer_member * */
     struct map topics;               /* by name: struct consumer_topic * */
     struct map regexes;              /* by expression: struct consumer_regex * */
@@ -96,6 +97,7 @@ struct consumer_group {
     bool metadata_fresh;              /* metadata_hash is that of the image */
     struct consumer_refresh *refresh; /* of the expressions; NULL: none under way */
     int64_t refreshed_wall_ms;        /* when the last one began; 0: never */
+    bool downgrading;                 /* consumer_migrate.c is about to look at it */
 };
 
 enum consumer_group_state {

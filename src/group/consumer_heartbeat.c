@@ -1,42 +1,13 @@
-/* ConsumerGroupHeartbeat: everything that a member does in one request (KIP-848).
- *
- * The order is Kafka's: find or make the member, take in what it subscribes to, give the group a
- * new epoch if that or the topics changed, compute a new target assignment if the epoch is ahead of
- * it, take the member one step towards its target. Each stage that changes something puts its
- * record, so records come in this order: member metadata, group metadata, target assignments, the
- * target's epoch, the member's current assignment.
- *
- * Nothing of the state changes here before the records are applied; what later stages need to know
- * of earlier ones is in `struct step`. */
+/* ConsumerGroupHeartbeat: everything that a member does in one request (KIP-848). What it comes to
+ * is consumer_step.c's. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/errors.h"
-#include "group/consumer_ops.h"
+#include "group/consumer_migrate.h"
 #include "group/consumer_records.h"
 #include "group/consumer_regex.h"
-#include "group/consumer_target.h"
+#include "group/consumer_step.h"
 #include "group/consumer_timers.h"
-#include "group/records.h"
-
-struct step {
-    struct consumer_heartbeat *heartbeat;
-    const struct consumer_group_heartbeat_request *request;
-    struct coord_op *op;
-    const struct coord_turn *turn;
-    struct arena *arena;
-    struct group *group;                    /* NULL: new */
-    const struct consumer_group *consumer;  /* NULL: new */
-    const struct consumer_member *member;   /* as in the state; NULL: new */
-    const struct consumer_member *replaced; /* the static member whose place it takes */
-    struct consumer_subscription before, after;
-    struct consumer_current current; /* before the reconciliation */
-    const struct assignment *target;
-    int32_t epoch;
-    int32_t target_epoch;
-    struct assignment new_target;
-    struct str_array names; /* of the member, resolved */
-};
 
 static int refuse(struct consumer_heartbeat *heartbeat, int error, const char *message)
 {
@@ -103,392 +74,6 @@ int consumer_heartbeat_check(const struct consumer_group_heartbeat_request *requ
     return 0;
 }
 
-/* ---- the group ---- */
-
-static int find_group(struct step *step)
-{
-    bool joins = step->request->member_epoch == CONSUMER_EPOCH_JOIN;
-    if (step->group && step->group->type == GROUP_CONSUMER) {
-        step->consumer = step->group->consumer;
-        return 0;
-    }
-    /* An empty classic group makes room; its offsets stay. */
-    if (joins && step->group && group_kind_of(step->group)->is_empty(step->group))
-        return put_group_tombstone(step->op, step->group->id);
-    if (joins && !step->group)
-        return 0;
-    return refuse(step->heartbeat, KAFKA_GROUP_ID_NOT_FOUND,
-                  step->group ? "The group is not a consumer group."
-                              : "There is no such consumer group.");
-}
-
-static int check_room(const struct step *step)
-{
-    const struct consumer_group *consumer = step->consumer;
-    struct str id = step->request->member_id;
-    int32_t count = consumer ? consumer->member_count : 0;
-    if (consumer && consumer_static_find(consumer, step->request->instance_id))
-        return 0;
-    if (count < step->turn->settings->group_consumer_max_size ||
-        (id.size > 0 && consumer && consumer_member_find(consumer, id)))
-        return 0;
-    return refuse(step->heartbeat, KAFKA_GROUP_MAX_SIZE_REACHED,
-                  "The group has as many members as group.consumer.max.size allows.");
-}
-
-/* ---- the member ---- */
-
-static bool owns_only(const struct consumer_group_heartbeat_request *request,
-                      const struct assignment *assigned)
-{
-    if (request->topic_partitions.count < 0)
-        return false;
-    for (int32_t i = 0; i < request->topic_partitions.count; i++) {
-        const struct consumer_group_heartbeat_request_topic_partitions *topic =
-            &request->topic_partitions.items[i];
-        for (int32_t p = 0; p < topic->partitions.count; p++)
-            if (!assignment_find(assigned, topic->topic_id, topic->partitions.items[p]))
-                return false;
-    }
-    return true;
-}
-
-/* A member may be one epoch behind: the answer that gave it the new one was lost. */
-static int check_epoch(const struct step *step, const struct consumer_member *member)
-{
-    int32_t epoch = step->request->member_epoch;
-    const struct consumer_current *current = &member->current;
-    if (epoch == CONSUMER_EPOCH_JOIN || epoch == current->epoch)
-        return 0;
-    if (epoch > current->epoch)
-        return refuse(step->heartbeat, KAFKA_FENCED_MEMBER_EPOCH,
-                      "The member's epoch is ahead of the coordinator's.");
-    if (epoch == current->previous_epoch && owns_only(step->request, &current->assigned))
-        return 0;
-    return refuse(step->heartbeat, KAFKA_FENCED_MEMBER_EPOCH,
-                  "The member's epoch is behind the coordinator's. It has to join again.");
-}
-
-static void start_as_new(struct step *step)
-{
-    step->before = (struct consumer_subscription){
-        .client_id = STR(""), .client_host = STR(""), .rebalance_timeout_ms = -1};
-    step->current = (struct consumer_current){.epoch = 0, .previous_epoch = CONSUMER_EPOCH_NONE};
-}
-
-static void start_as(struct step *step, const struct consumer_member *member)
-{
-    step->before = member->subscription;
-    step->current = member->current;
-    step->target = member->has_target ? &member->target : NULL;
-}
-
-static int find_dynamic(struct step *step)
-{
-    bool joins = step->request->member_epoch == CONSUMER_EPOCH_JOIN;
-    if (step->consumer)
-        step->member = consumer_member_find(step->consumer, step->heartbeat->member_id);
-    if (step->member) {
-        start_as(step, step->member);
-        return check_epoch(step, step->member);
-    }
-    if (!joins)
-        return refuse(step->heartbeat, KAFKA_UNKNOWN_MEMBER_ID, "The member is not in the group.");
-    start_as_new(step);
-    return 0;
-}
-
-/* A static member comes back under a new id: it takes over what the old one had. */
-static int replace_static(struct step *step, const struct consumer_member *old)
-{
-    struct coord_op *op = step->op;
-    struct str group = step->group->id, id = step->heartbeat->member_id;
-    const struct assignment nothing = {NULL, 0};
-    if (!old->subscription.classic && old->current.epoch != CONSUMER_EPOCH_LEAVE_STATIC)
-        return refuse(step->heartbeat, KAFKA_UNRELEASED_INSTANCE_ID,
-                      "Another member uses the instance id.");
-    start_as(step, old);
-    step->current.epoch = step->current.previous_epoch = 0;
-    step->replaced = old;
-    step->member = NULL;
-    int err = put_consumer_member_tombstones(op, group, old->id);
-    if (err == 0)
-        err = put_consumer_member(op, group, id, &step->before);
-    if (err == 0)
-        err =
-            put_consumer_target(op, step->arena, group, id, step->target ? step->target : &nothing);
-    return err == 0 ? put_consumer_current(op, step->arena, group, id, &step->current) : err;
-}
-
-static int find_static(struct step *step)
-{
-    bool joins = step->request->member_epoch == CONSUMER_EPOCH_JOIN;
-    const struct consumer_member *member =
-        step->consumer ? consumer_static_find(step->consumer, step->request->instance_id) : NULL;
-    if (joins && !member)
-        return find_dynamic(step);
-    if (joins)
-        return replace_static(step, member);
-    if (!member)
-        return refuse(step->heartbeat, KAFKA_UNKNOWN_MEMBER_ID, "The instance id is not known.");
-    if (!str_equal(member->id, step->heartbeat->member_id))
-        return refuse(step->heartbeat, KAFKA_FENCED_INSTANCE_ID,
-                      "Another member has taken over the instance id.");
-    step->member = member;
-    start_as(step, member);
-    return check_epoch(step, member);
-}
-
-static int find_member(struct step *step)
-{
-    struct consumer_heartbeat *heartbeat = step->heartbeat;
-    heartbeat->member_id = step->request->member_id;
-    if (heartbeat->member_id.size == 0) {
-        char text[UUID_TEXT_SIZE];
-        uuid_format(heartbeat->client.random, text);
-        heartbeat->member_id = arena_str(step->arena, str_of(text));
-        if (!heartbeat->member_id.data)
-            return -ENOMEM;
-    }
-    return step->request->instance_id.data ? find_static(step) : find_dynamic(step);
-}
-
-/* ---- what it subscribes to ---- */
-
-static int text_order(const void *a, const void *b)
-{
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
-static bool sorted_once(struct arena *arena, struct str_array from, struct str_array *ret)
-{
-    struct str_array names = {arena_array(arena, (size_t)from.count, sizeof *names.items), 0};
-    if (!names.items)
-        return false;
-    if (from.count > 0)
-        memcpy(names.items, from.items, (size_t)from.count * sizeof *names.items);
-    qsort(names.items, (size_t)from.count, sizeof *names.items, text_order);
-    for (int32_t i = 0; i < from.count; i++)
-        if (names.count == 0 || !str_equal(names.items[names.count - 1], names.items[i]))
-            names.items[names.count++] = names.items[i];
-    *ret = names;
-    return true;
-}
-
-static bool texts_equal(struct str_array a, struct str_array b)
-{
-    if (a.count != b.count)
-        return false;
-    for (int32_t i = 0; i < a.count; i++)
-        if (!str_equal(a.items[i], b.items[i]))
-            return false;
-    return true;
-}
-
-static bool same_text(struct str a, struct str b)
-{
-    return !a.data == !b.data && str_equal(a, b);
-}
-
-static bool same_subscription(const struct consumer_subscription *a,
-                              const struct consumer_subscription *b)
-{
-    return same_text(a->instance_id, b->instance_id) && same_text(a->rack_id, b->rack_id) &&
-           same_text(a->client_id, b->client_id) && same_text(a->client_host, b->client_host) &&
-           texts_equal(a->topics, b->topics) && same_text(a->regex, b->regex) &&
-           same_text(a->assignor, b->assignor) &&
-           a->rebalance_timeout_ms == b->rebalance_timeout_ms && a->classic == b->classic;
-}
-
-struct changes {
-    bool subscription; /* names or expression: what it may own has to be looked at again */
-    bool topics;       /* what the group wants may be something else: it needs a new epoch */
-};
-
-/* What the request does not mention stays as it was. */
-static int take_subscription(struct step *step, struct changes *ret)
-{
-    const struct consumer_group_heartbeat_request *request = step->request;
-    struct consumer_subscription *after = &step->after;
-    *after = step->before;
-    if (request->instance_id.data)
-        after->instance_id = request->instance_id;
-    if (request->rack_id.data)
-        after->rack_id = request->rack_id;
-    if (request->rebalance_timeout_ms != -1)
-        after->rebalance_timeout_ms = request->rebalance_timeout_ms;
-    if (request->server_assignor.data)
-        after->assignor = request->server_assignor;
-    if (request->subscribed_topic_names.count >= 0 &&
-        !sorted_once(step->arena, request->subscribed_topic_names, &after->topics))
-        return -ENOMEM;
-    if (request->subscribed_topic_regex.data)
-        after->regex = request->subscribed_topic_regex;
-    after->client_id = str_or_empty(step->heartbeat->client.client_id);
-    after->client_host = step->heartbeat->client.host;
-    after->classic = NULL;
-    int err =
-        same_subscription(&step->before, after)
-            ? 0
-            : put_consumer_member(step->op, request->group_id, step->heartbeat->member_id, after);
-    enum consumer_regex_change regex;
-    if (err == 0)
-        err = consumer_regex_change(step->op, step->consumer, request->group_id,
-                                    str_or_empty(step->before.regex), str_or_empty(after->regex),
-                                    step->heartbeat->compile_error, &regex);
-    if (err == KAFKA_INVALID_REGULAR_EXPRESSION)
-        return refuse(step->heartbeat, err, step->heartbeat->compile_message);
-    if (err != 0)
-        return err;
-    ret->topics = !texts_equal(step->before.topics, after->topics);
-    ret->subscription = ret->topics || regex != CONSUMER_REGEX_SAME;
-    ret->topics = ret->topics || regex == CONSUMER_REGEX_CHANGED_RESOLVED;
-    return 0;
-}
-
-/* ---- the group's epoch ---- */
-
-static int update_epoch(struct step *step, bool bump)
-{
-    const struct consumer_group *consumer = step->consumer;
-    bool known = step->member || step->replaced;
-    const struct consumer_change change = {known ? &step->before : NULL, &step->after};
-    struct str_array names;
-    step->epoch = consumer ? consumer->epoch : CONSUMER_EPOCH_FIRST;
-    if (!bump && consumer && consumer->metadata_fresh)
-        return 0;
-    if (!consumer_names_after(consumer, &change, step->arena, &names))
-        return -ENOMEM;
-    int64_t hash = consumer_metadata_hash(step->turn->image, names, step->arena);
-    step->heartbeat->metadata_checked = true;
-    if (hash != (consumer ? consumer->metadata_hash : 0))
-        bump = true;
-    int err = 0;
-    if (bump) {
-        step->epoch++;
-        err = put_consumer_group(step->op, step->request->group_id, step->epoch, hash);
-    }
-    if (err == 0 && consumer && consumer->has_partition_metadata)
-        err = put_consumer_partition_metadata_tombstone(step->op, step->request->group_id);
-    return err;
-}
-
-/* ---- the target ---- */
-
-/* Members that join one after the other share an assignment: it is not computed anew before the
- * interval is over. */
-static bool is_due(const struct step *step)
-{
-    const struct consumer_group *consumer = step->consumer;
-    if (!consumer || consumer->assignment_timestamp_ms == 0)
-        return true;
-    int32_t interval_ms = consumer_assignment_interval_ms(consumer->group, step->turn);
-    return interval_ms == 0 ||
-           step->turn->wall_ms >= consumer->assignment_timestamp_ms + interval_ms;
-}
-
-static int update_target(struct step *step)
-{
-    const struct consumer_group *consumer = step->consumer;
-    bool known = step->member || step->replaced;
-    const struct consumer_change change = {known ? &step->before : NULL, &step->after};
-    int32_t assignment_epoch = consumer ? consumer->assignment_epoch : CONSUMER_EPOCH_NONE;
-    if (assignment_epoch >= step->epoch || !is_due(step)) {
-        step->target_epoch = assignment_epoch;
-        if (step->target)
-            step->new_target = *step->target;
-        return 0;
-    }
-    const struct consumer_target job = {
-        .group_id = step->request->group_id,
-        .consumer = consumer,
-        .member_id = step->heartbeat->member_id,
-        .subscription = &step->after,
-        .target = step->target,
-        .replaced_id = step->replaced ? step->replaced->id : (struct str){NULL, 0},
-        .epoch = step->epoch,
-        .assignor = consumer_preferred_assignor(consumer, &change, step->turn->settings),
-        .arena = step->arena,
-    };
-    step->target_epoch = step->epoch;
-    return consumer_target_compute(&job, step->op, step->turn, &step->new_target);
-}
-
-/* ---- the member's next step ---- */
-
-static bool step_subscribes(const void *context, struct uuid id)
-{
-    const struct step *step = context;
-    const struct topic_image *topic = step->turn->image ? image_topic(step->turn->image, id) : NULL;
-    return topic && names_have(step->names, topic->name);
-}
-
-static bool step_is_owned(const void *context, struct uuid topic, int32_t partition)
-{
-    const struct step *step = context;
-    return step->consumer &&
-           consumer_partition_epoch(step->consumer, topic, partition) != CONSUMER_EPOCH_NONE;
-}
-
-/* What the member says that it owns. */
-static bool take_owned(const struct step *step, struct assignment *ret_owned)
-{
-    const struct consumer_group_heartbeat_request *request = step->request;
-    int64_t count = 0;
-    for (int32_t i = 0; i < request->topic_partitions.count; i++)
-        count += request->topic_partitions.items[i].partitions.count;
-    ret_owned->items = arena_array(step->arena, (size_t)count, sizeof *ret_owned->items);
-    ret_owned->count = 0;
-    if (!ret_owned->items)
-        return false;
-    for (int32_t i = 0; i < request->topic_partitions.count; i++) {
-        const struct consumer_group_heartbeat_request_topic_partitions *topic =
-            &request->topic_partitions.items[i];
-        for (int32_t p = 0; p < topic->partitions.count; p++)
-            ret_owned->items[ret_owned->count++] =
-                (struct assigned){topic->topic_id, topic->partitions.items[p], 0};
-    }
-    return true;
-}
-
-static bool same_current(const struct consumer_current *a, const struct consumer_current *b)
-{
-    return a->epoch == b->epoch && a->previous_epoch == b->previous_epoch && a->state == b->state &&
-           assignment_equal(&a->assigned, &b->assigned) &&
-           assignment_equal(&a->revoking, &b->revoking);
-}
-
-static int reconcile(struct step *step, bool subscription_changed, struct consumer_current *next)
-{
-    struct assignment owned;
-    *next = step->current;
-    if (!subscription_changed && consumer_is_reconciled(&step->current, step->target_epoch))
-        return 0;
-    if (!take_owned(step, &owned) ||
-        !consumer_names_of(step->consumer, &step->after, step->arena, &step->names))
-        return -ENOMEM;
-    const struct consumer_reconcile job = {
-        .current = &step->current,
-        .target = &step->new_target,
-        .target_epoch = step->target_epoch,
-        .subscription_changed = subscription_changed,
-        .owned = step->request->topic_partitions.count >= 0 ? &owned : NULL,
-        .subscribes = step_subscribes,
-        .is_owned = step_is_owned,
-        .context = step,
-        .arena = step->arena,
-    };
-    int err = consumer_reconcile(&job, next);
-    if (err > 0)
-        return refuse(step->heartbeat, err,
-                      "The member's state is not known. It has to join again.");
-    if (err != 0 || same_current(&step->current, next))
-        return err;
-    step->heartbeat->current_changed = true;
-    return put_consumer_current(step->op, step->arena, step->request->group_id,
-                                step->heartbeat->member_id, next);
-}
-
 /* ---- the answer ---- */
 
 static const struct consumer_group_heartbeat_response_assignment *
@@ -518,16 +103,17 @@ answer_assignment(struct arena *arena, const struct assignment *assigned)
     return answer;
 }
 
-static int answer(const struct step *step, const struct consumer_current *next)
+static int answer(struct consumer_heartbeat *heartbeat, const struct consumer_step *step)
 {
     const struct consumer_group_heartbeat_request *request = step->request;
-    struct consumer_group_heartbeat_response *response = &step->heartbeat->response;
+    struct consumer_group_heartbeat_response *response = &heartbeat->response;
+    const struct consumer_current *next = &step->next;
     bool full =
         request->rebalance_timeout_ms != -1 &&
         (request->subscribed_topic_names.count >= 0 || request->subscribed_topic_regex.data) &&
         request->topic_partitions.count >= 0;
     const struct group named = {.id = request->group_id};
-    response->member_id = step->heartbeat->member_id;
+    response->member_id = step->member_id;
     response->member_epoch = next->epoch;
     response->heartbeat_interval_ms = consumer_heartbeat_interval_ms(&named, step->turn);
     if (request->member_epoch != CONSUMER_EPOCH_JOIN && !full &&
@@ -539,38 +125,19 @@ static int answer(const struct step *step, const struct consumer_current *next)
 
 /* ---- all of it ---- */
 
-static int stay(struct step *step)
+static int stay(struct consumer_heartbeat *heartbeat, struct consumer_step *step)
 {
-    struct consumer_current next;
-    struct changes changes;
-    int err = find_group(step);
-    if (err == 0)
-        err = check_room(step);
-    if (err == 0)
-        err = find_member(step);
-    if (err == 0)
-        err = take_subscription(step, &changes);
-    if (err != 0)
-        return err;
-    bool known = step->member || step->replaced;
-    const struct consumer_change change = {known ? &step->before : NULL, &step->after};
-    const struct consumer_change same = {NULL, NULL};
-    const struct broker_settings *settings = step->turn->settings;
-    bool other_assignor =
-        strcmp(consumer_preferred_assignor(step->consumer, &same, settings),
-               consumer_preferred_assignor(step->consumer, &change, settings)) != 0;
-    err = update_epoch(step, changes.topics || other_assignor);
-    if (err == 0)
-        err = update_target(step);
-    if (err == 0)
-        err = reconcile(step, changes.subscription, &next);
-    return err == 0 ? answer(step, &next) : err;
+    int err = consumer_step_run(step);
+    heartbeat->message = step->message;
+    heartbeat->member_id = step->member_id;
+    heartbeat->metadata_checked = step->metadata_checked;
+    heartbeat->current_changed = step->current_changed;
+    return err == 0 ? answer(heartbeat, step) : err;
 }
 
-static int leave(struct step *step)
+static int leave(struct consumer_heartbeat *heartbeat, struct consumer_step *step)
 {
     const struct consumer_group_heartbeat_request *request = step->request;
-    struct consumer_heartbeat *heartbeat = step->heartbeat;
     heartbeat->leaves = true;
     heartbeat->response.member_id = request->member_id;
     heartbeat->response.member_epoch = request->member_epoch;
@@ -602,22 +169,31 @@ static int leave(struct step *step)
         return put_consumer_current(step->op, step->arena, request->group_id, step->member->id,
                                     &away);
     }
-    return consumer_put_fenced(step->op, step->arena, step->consumer, step->member, step->turn);
+    return consumer_put_fenced(step->op, step->arena, step->consumer, &step->member, 1, step->turn);
 }
 
 static int heartbeat_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
 {
     struct consumer_heartbeat *heartbeat = container_of(op, struct consumer_heartbeat, op);
-    struct step step = {
-        .heartbeat = heartbeat,
-        .request = heartbeat->request,
+    struct consumer_step step = {
         .op = op,
         .turn = turn,
         .arena = heartbeat->arena,
+        .request = heartbeat->request,
+        .client = &heartbeat->client,
+        .compile_error = heartbeat->compile_error,
+        .compile_message = heartbeat->compile_message,
         .group = group_find(state, heartbeat->request->group_id),
     };
+    struct consumer_upgrade upgrade = {0};
     op->await_offset = group_await(state, step.group);
-    return heartbeat->request->member_epoch < 0 ? leave(&step) : stay(&step);
+    if (heartbeat->request->member_epoch < 0)
+        return leave(heartbeat, &step);
+    step.upgrade = &upgrade;
+    int err = stay(heartbeat, &step);
+    heartbeat->upgraded = upgrade.begun;
+    consumer_upgrade_end(&upgrade);
+    return err;
 }
 
 static void heartbeat_settle(struct coord_op *op, void *state, const struct coord_turn *turn,
@@ -635,6 +211,8 @@ static void heartbeat_settle(struct coord_op *op, void *state, const struct coor
         return;
     if (heartbeat->metadata_checked)
         consumer->metadata_fresh = true;
+    if (heartbeat->upgraded)
+        consumer_kind.loaded(shard, consumer->group, turn); /* sessions of those it took over */
     consumer_session_start(shard, member, turn);
     if (heartbeat->current_changed)
         consumer_rebalance_start(shard, member, turn);

@@ -1,5 +1,6 @@
 /* The type "consumer": what the APIs of all types ask a group. */
 #include "base/errors.h"
+#include "group/consumer_migrate.h"
 #include "group/consumer_records.h"
 #include "group/consumer_timers.h"
 
@@ -103,8 +104,7 @@ static bool consumer_offsets_expire(const struct group *group, int64_t *ret_sinc
 static void consumer_member_seen(struct group_shard *shard, struct group *group,
                                  struct str member_id, const struct coord_turn *turn)
 {
-    /* A commit is no heartbeat in this protocol, except of those who speak the classic one: they
-     * are not served yet. */
+    /* A commit is no heartbeat here, whichever protocol the member speaks. */
     (void)shard, (void)group, (void)member_id, (void)turn;
 }
 
@@ -118,6 +118,7 @@ static void consumer_loaded(struct group_shard *shard, struct group *group,
         consumer_session_start(shard, member, turn);
         consumer_rebalance_start(shard, member, turn);
     }
+    consumer_downgrade_look(shard, group->consumer);
 }
 
 const struct group_kind consumer_kind = {

@@ -45,25 +45,77 @@ const char *consumer_preferred_assignor(const struct consumer_group *consumer,
     return best;
 }
 
+/* The expression that the member is the first to take along, when nobody else has it. */
+static const struct consumer_regex *orphaned(const struct consumer_group *consumer,
+                                             const struct consumer_member *const *members,
+                                             int32_t count, int32_t index)
+{
+    struct str text = members[index]->subscription.regex;
+    const struct consumer_regex *regex = consumer_regex_find(consumer, text);
+    int32_t leaving = 0;
+    for (int32_t i = 0; regex && i < count; i++) {
+        bool same = str_equal(str_or_empty(members[i]->subscription.regex), text);
+        if (same && i < index)
+            return NULL;
+        leaving += same;
+    }
+    return regex && regex->members == leaving ? regex : NULL;
+}
+
+/* Whether anybody who stays wants the topic. */
+static bool stays_wanted(const struct consumer_group *consumer, const struct consumer_topic *topic,
+                         const struct consumer_member *const *members, int32_t count)
+{
+    int32_t wanted = topic->by_name + topic->by_regex;
+    for (int32_t i = 0; i < count; i++) {
+        const struct consumer_regex *regex = orphaned(consumer, members, count, i);
+        wanted -= names_have(members[i]->subscription.topics, topic->name);
+        if (regex && regex->resolved)
+            wanted -= names_have(regex->topics, topic->name);
+    }
+    return wanted > 0;
+}
+
+static bool names_without(const struct consumer_group *consumer,
+                          const struct consumer_member *const *members, int32_t count,
+                          struct arena *arena, struct str_array *ret_names)
+{
+    struct str_array names = {arena_array(arena, map_count(&consumer->topics), sizeof *names.items),
+                              0};
+    if (!names.items)
+        return false;
+    for (struct map_at at = map_begin(&consumer->topics); map_next(&consumer->topics, &at);) {
+        const struct consumer_topic *topic = *(struct consumer_topic **)at.value;
+        if (stays_wanted(consumer, topic, members, count))
+            names.items[names.count++] = topic->name;
+    }
+    names_sort_once(&names);
+    *ret_names = names;
+    return true;
+}
+
 int consumer_put_fenced(struct coord_op *op, struct arena *arena,
-                        const struct consumer_group *consumer, const struct consumer_member *member,
+                        const struct consumer_group *consumer,
+                        const struct consumer_member *const *members, int32_t count,
                         const struct coord_turn *turn)
 {
-    const struct consumer_change change = {&member->subscription, NULL};
-    const struct consumer_regex *regex = consumer_regex_find(consumer, member->subscription.regex);
     struct str group = consumer->group->id;
     struct str_array names;
-    int err = put_consumer_member_tombstones(op, group, member->id);
-    if (err == 0 && regex && regex->members == 1)
-        err = put_consumer_regex_tombstone(op, group, regex->regex);
+    int err = 0;
+    for (int32_t i = 0; err == 0 && i < count; i++)
+        err = put_consumer_member_tombstones(op, group, members[i]->id);
+    for (int32_t i = 0; err == 0 && i < count; i++) {
+        const struct consumer_regex *regex = orphaned(consumer, members, count, i);
+        err = regex ? put_consumer_regex_tombstone(op, group, regex->regex) : 0;
+    }
     if (err != 0)
         return err;
-    if (!consumer_names_after(consumer, &change, arena, &names))
+    if (!names_without(consumer, members, count, arena, &names))
         return -ENOMEM;
     int64_t hash = consumer_metadata_hash(turn->image, names, arena);
     err = put_consumer_group(op, group, consumer->epoch + 1, hash);
     /* With nobody left the assignment of nobody is up to date at once. */
-    if (err == 0 && consumer->member_count == 1)
+    if (err == 0 && consumer->member_count == count)
         err = put_consumer_target_metadata(op, group, consumer->epoch + 1, 0);
     return err;
 }

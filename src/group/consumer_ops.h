@@ -25,7 +25,7 @@ struct consumer_heartbeat {
     struct consumer_group_heartbeat_response response;
     /* from decide to settle */
     struct str member_id;
-    bool leaves;
+    bool leaves, upgraded;
     bool metadata_checked; /* the group's hash is that of the image now */
     bool current_changed;
 };
@@ -50,9 +50,10 @@ void consumer_describe_init(struct consumer_describe *describe);
 
 /* ---- for the operations themselves, in decide ---- */
 
-/* Records that put this member out of its group. */
+/* Records that put these members, each once, out of their group. */
 int consumer_put_fenced(struct coord_op *op, struct arena *arena,
-                        const struct consumer_group *consumer, const struct consumer_member *member,
+                        const struct consumer_group *consumer,
+                        const struct consumer_member *const *members, int32_t count,
                         const struct coord_turn *turn);
 
 /* The assignor that most members prefer when this change is made; the first of

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "group/consumer_group.h"
+#include "group/consumer_migrate.h"
 #include "group/consumer_timers.h"
 #include "metadata/delta.h"
 
@@ -305,7 +306,8 @@ void consumer_set_subscription(struct group_shard *shard, struct consumer_member
                                const struct consumer_subscription *from)
 {
     struct arena before = member->texts;
-    (void)shard;
+    int was_classic = member->in_group && member->subscription.classic;
+    int from_classic = from->classic != NULL;
     if (member->in_group) {
         count_subscription(member, -1);
         static_remove(member);
@@ -327,8 +329,10 @@ void consumer_set_subscription(struct group_shard *shard, struct consumer_member
         .classic = classic_in(texts, from->classic),
     };
     arena_close(&before);
+    member->group->classic_count += from_classic - was_classic;
     count_subscription(member, 1);
     static_put(member);
+    consumer_downgrade_look(shard, member->group);
 }
 
 /* ---- members ---- */
@@ -387,15 +391,18 @@ void consumer_leave_group(struct group_shard *shard, struct consumer_member *mem
     consumer_set_current(member, &gone);
     count_subscription(member, -1);
     static_remove(member);
+    struct consumer_group *consumer = member->group;
+    consumer->classic_count -= member->subscription.classic != NULL;
     member->subscription = (struct consumer_subscription){0};
     arena_reset(&member->texts, 0);
     member->in_group = false;
-    member->group->member_count--;
+    consumer->member_count--;
     if (shard->loaded) {
         coord_timer_cancel(shard->shard, &member->session);
         coord_timer_cancel(shard->shard, &member->rebalance);
     }
     member_drop_if_unused(shard, member);
+    consumer_downgrade_look(shard, consumer);
 }
 
 /* ---- the group ---- */

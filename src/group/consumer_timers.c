@@ -59,21 +59,31 @@ int32_t consumer_assignment_interval_ms(const struct group *group, const struct 
 void consumer_session_start(struct group_shard *shard, struct consumer_member *member,
                             const struct coord_turn *turn)
 {
-    int64_t timeout_ms = consumer_session_timeout_ms(member->group->group, turn);
+    int64_t timeout_ms = member->subscription.classic
+                             ? member->subscription.classic->session_timeout_ms
+                             : consumer_session_timeout_ms(member->group->group, turn);
     coord_timer_set(shard->shard, &member->session, turn->now_ns + timeout_ms * NS_PER_MS);
+}
+
+void consumer_turn_start(struct group_shard *shard, struct consumer_member *member,
+                         const struct coord_turn *turn)
+{
+    int64_t timeout_ms = member->subscription.rebalance_timeout_ms;
+    coord_timer_set(shard->shard, &member->rebalance,
+                    turn->now_ns + (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS);
 }
 
 void consumer_rebalance_start(struct group_shard *shard, struct consumer_member *member,
                               const struct coord_turn *turn)
 {
+    if (member->subscription.classic)
+        return;
     if (member->current.state != CONSUMER_UNREVOKED) {
         coord_timer_cancel(shard->shard, &member->rebalance);
         return;
     }
-    int64_t timeout_ms = member->subscription.rebalance_timeout_ms;
     member->rebalance_epoch = member->current.epoch;
-    coord_timer_set(shard->shard, &member->rebalance,
-                    turn->now_ns + (timeout_ms > 0 ? timeout_ms : 0) * NS_PER_MS);
+    consumer_turn_start(shard, member, turn);
 }
 
 /* ---- when they fire ---- */
@@ -82,7 +92,8 @@ static int expel(struct consumer_member *member, struct coord_op *op, const stru
 {
     struct arena arena;
     arena_init(&arena, 0);
-    int err = consumer_put_fenced(op, &arena, member->group, member, turn);
+    int err = consumer_put_fenced(op, &arena, member->group,
+                                  (const struct consumer_member *const[]){member}, 1, turn);
     arena_close(&arena);
     return err;
 }
@@ -103,11 +114,13 @@ static int rebalance_decide(struct coord_timer *timer, struct coord_op *op, void
 {
     struct consumer_member *member = container_of(timer, struct consumer_member, rebalance);
     const struct group_shard *shard = state;
-    if (member->current.epoch != member->rebalance_epoch)
+    bool classic = member->subscription.classic;
+    if (!classic && member->current.epoch != member->rebalance_epoch)
         return 0; /* it went on meanwhile */
     say_info(coord_shard_say(shard->shard), "member of a consumer group is put out",
              kv_str("group", member->group->group->id), kv_str("member", member->id),
-             kv_text("why", "it did not give up its partitions in time"));
+             kv_text("why", classic ? "it did not join or sync in time"
+                                    : "it did not give up its partitions in time"));
     return expel(member, op, turn);
 }
 

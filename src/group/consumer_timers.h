@@ -10,6 +10,10 @@ void consumer_timers_init(struct consumer_member *member);
 /* In settle and loaded. */
 void consumer_session_start(struct group_shard *shard, struct consumer_member *member,
                             const struct coord_turn *turn);
+/* A member that speaks the classic protocol is to sync, or to join again, within its rebalance
+ * timeout; the same timer as below. */
+void consumer_turn_start(struct group_shard *shard, struct consumer_member *member,
+                         const struct coord_turn *turn);
 /* As the member's state wants it: set while it has to give up partitions. */
 void consumer_rebalance_start(struct group_shard *shard, struct consumer_member *member,
                               const struct coord_turn *turn);

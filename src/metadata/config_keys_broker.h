@@ -134,6 +134,7 @@ struct broker_settings {
     int32_t group_consumer_min_assignment_interval_ms;
     int32_t group_consumer_max_assignment_interval_ms;
     int32_t group_consumer_regex_refresh_interval_ms;
+    bool group_consumer_upgrade, group_consumer_downgrade; /* group.consumer.migration.policy */
     const char *group_consumer_assignors[2]; /* "uniform", "range": the first is the default */
     int32_t group_consumer_assignor_count;   /* at least 1 */
     int32_t offset_metadata_max_bytes;       /* counted in UTF-16 code units, as Kafka does */

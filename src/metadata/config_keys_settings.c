@@ -2,6 +2,7 @@
 #include "metadata/config_keys_private.h"
 
 #include <errno.h>
+#include <strings.h>
 
 #include "base/errors.h"
 #include "base/must.h"
@@ -279,6 +280,18 @@ static void compute_assignors(struct settings_job *job)
         s->group_consumer_assignors[s->group_consumer_assignor_count++] = known[0].name;
 }
 
+static bool is_word(struct str text, const char *word)
+{
+    return (size_t)text.size == strlen(word) && strncasecmp(text.data, word, strlen(word)) == 0;
+}
+
+static void compute_migration(struct broker_settings *s, struct str policy)
+{
+    bool both = is_word(policy, "bidirectional");
+    s->group_consumer_upgrade = both || is_word(policy, "upgrade");
+    s->group_consumer_downgrade = both || is_word(policy, "downgrade");
+}
+
 static bool list_names(struct settings_job *job, enum broker_config_key key, struct str name)
 {
     struct str list = get_text(job, key), item;
@@ -318,6 +331,7 @@ static void compute_groups(struct settings_job *job)
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS);
     s->group_consumer_max_assignment_interval_ms =
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS);
+    compute_migration(s, get_text(job, BROKER_CONFIG_GROUP_CONSUMER_MIGRATION_POLICY));
     s->group_consumer_regex_refresh_interval_ms =
         get_int(job, BROKER_CONFIG_GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS);
     compute_assignors(job);

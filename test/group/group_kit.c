@@ -224,9 +224,48 @@ bool member_join_as_new(struct member *member)
     return member_join(member);
 }
 
+/* ConsumerProtocolAssignment, version 0. */
+static struct bytes share(struct member *member, int index, char *buffer, size_t size)
+{
+    struct writer out = {.limit = size};
+    int32_t count = 0;
+    for (int32_t p = index; p < member->shares; p += member->member_count)
+        count++;
+    write_int16(&out, 0);
+    write_int32(&out, 1);
+    write_int16(&out, (int16_t)strlen(member->topics[0]));
+    write_bytes(&out, member->topics[0], strlen(member->topics[0]));
+    write_int32(&out, count);
+    for (int32_t p = index; p < member->shares; p += member->member_count)
+        write_int32(&out, p);
+    write_int32(&out, -1);
+    memcpy(buffer, out.data, out.size);
+    struct bytes bytes = {(const uint8_t *)buffer, (int32_t)out.size};
+    writer_close(&out);
+    return bytes;
+}
+
+/* The partitions of the first topic. */
+static uint64_t shared(struct bytes assignment)
+{
+    struct reader reader = reader_of(assignment.data, (size_t)assignment.size);
+    uint64_t given = 0;
+    (void)read_int16(&reader);
+    if (read_int32(&reader) < 1 || reader.failed)
+        return 0;
+    int16_t name = read_int16(&reader);
+    for (int16_t i = 0; i < name; i++)
+        (void)read_int8(&reader);
+    int32_t count = read_int32(&reader);
+    for (int32_t i = 0; i < count && !reader.failed; i++)
+        given |= UINT64_C(1) << read_int32(&reader);
+    return given;
+}
+
 static void take_sync_answer(struct member *member)
 {
     const struct sync_group_response *response = &member->sync.response;
+    member->given = member->shares > 0 ? shared(response->assignment) : 0;
     member->syncing = false;
     member->sync_error = response->error_code;
     text_of(member->assignment, sizeof member->assignment,
@@ -263,9 +302,12 @@ bool member_sync(struct member *member)
     for (int i = 0; !member->skip_assignment && i < member->member_count; i++) {
         snprintf(member->assigned[i], sizeof member->assigned[i], "%s:%s", member->protocol,
                  member->members[i]);
+        struct bytes text = {(const uint8_t *)member->assigned[i],
+                             (int32_t)strlen(member->assigned[i])};
         member->assignments[request->assignments.count++] = (struct sync_group_request_assignment){
             str_of(member->members[i]),
-            {(const uint8_t *)member->assigned[i], (int32_t)strlen(member->assigned[i])}};
+            member->shares > 0 ? share(member, i, member->assigned[i], sizeof member->assigned[i])
+                               : text};
     }
     classic_sync_init(&member->sync, request);
     member->sync.wait.wake = wait_wake;

@@ -57,6 +57,10 @@ struct member {
     int32_t member_count; /* in the answer to the join */
     char members[64][128];
     bool skip_assignment;
+    /* With `shares`, as leader: that many partitions of topics[0] in turn to each member, as real
+     * clients write it; and what sync gave it of such, as a set of bits. */
+    int32_t shares;
+    uint64_t given;
 };
 
 void member_init(struct member *member, struct kit *kit, const char *group, const char *client_id);

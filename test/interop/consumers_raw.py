@@ -2,6 +2,7 @@
 and what the APIs of all groups say of such a group. Requests are made from schema/, since no client library shows them."""
 import pathlib
 import re
+import struct
 import sys
 import time
 
@@ -13,8 +14,7 @@ import wire  # noqa: E402
 SETTINGS = {
     "group.consumer.max.size": "3", "group.consumer.min.heartbeat.interval.ms": "1000",
     # One answer a heartbeat, whenever it comes: no assignment is put off, none is computed beside the requests.
-    "group.consumer.assignment.interval.ms": "0", "group.consumer.assignor.offload.enable": "false",
-    "group.consumer.migration.policy": "disabled"}
+    "group.consumer.assignment.interval.ms": "0", "group.consumer.assignor.offload.enable": "false"}
 HEARTBEAT, DESCRIBE = codec.KEYS["ConsumerGroupHeartbeat"], codec.KEYS["ConsumerGroupDescribe"]
 JOIN, LEAVE, LEAVE_FOR_A_WHILE = 0, -1, -2
 WAIT_S = 30
@@ -32,6 +32,8 @@ def plain(value, names, key=None):
         return shown
     if isinstance(value, list):
         return sorted((plain(one, names) for one in value), key=repr) if key in ORDERLESS else [plain(one, names) for one in value]
+    if isinstance(value, str) and value in names:
+        return names[value]
     if key == "MemberId" and value and GENERATED.match(value):
         return "a generated id"
     return value
@@ -330,6 +332,197 @@ def expressions(wires):
     old.full("joins by a name in version 0")
 
 
+def text(value):
+    return struct.pack(">h", len(value)) + value.encode()
+
+
+def subscription(*topics, owned=(), user_data=None):
+    """ConsumerProtocolSubscription in version 1."""
+    data = struct.pack(">hi", 1, len(topics)) + b"".join(map(text, topics))
+    data += struct.pack(">i", -1) if user_data is None else struct.pack(">i", len(user_data)) + user_data
+    return data + struct.pack(">i", len(owned)) + b"".join(
+        text(topic) + struct.pack(f">i{len(partitions)}i", len(partitions), *partitions) for topic, partitions in owned)
+
+
+def assignment(**topics):
+    return struct.pack(">hi", 1, len(topics)) + b"".join(
+        text(topic) + struct.pack(f">i{len(partitions)}i", len(partitions), *partitions)
+        for topic, partitions in topics.items()) + struct.pack(">i", -1)
+
+
+class Classic:
+    """A member that speaks the classic protocol, and reports what it owns as it should."""
+
+    def __init__(self, wires, group, name, topics=("t",), instance=None, protocols=("range", "roundrobin"), user_data=None):
+        self.wires, self.group, self.name, self.topics, self.instance = wires, group, name, topics, instance
+        self.connection, self.protocols, self.user_data = wire.Connection(wires.run.target.address, 60), protocols, user_data
+        self.id, self.generation, self.owns, self.protocol = "", -1, (), None
+
+    def ask(self, what, api, version, **body):
+        named = {"GroupInstanceId": self.instance} if self.instance else {}
+        answer = self.connection.request(codec.KEYS[api], version, {"GroupId": self.group, **named, **body})
+        if api == "JoinGroup" and answer["MemberId"]:
+            self.wires.names[answer["MemberId"]] = f"the id of {self.name}"
+        self.wires.run.answers[f"{self.group}: {self.name} {what} ({api} v{version})"] = plain(answer, self.wires.names)
+        return answer
+
+    def join(self, what, version=9, **changes):
+        data = subscription(*self.topics, owned=self.owns, user_data=self.user_data)
+        answer = self.ask(what, "JoinGroup", version, **{
+            "SessionTimeoutMs": 30000, "RebalanceTimeoutMs": 30000, "MemberId": self.id, "ProtocolType": "consumer",
+            "Protocols": [{"Name": name, "Metadata": data} for name in self.protocols], **changes})
+        if answer["ErrorCode"] in (0, 79):  # 79: come again with this id
+            self.id = answer["MemberId"]
+        if answer["ErrorCode"] == 0:
+            self.generation, self.protocol = answer["GenerationId"], answer["ProtocolName"]
+        return answer["ErrorCode"]
+
+    def sync(self, what, assignments=(), **changes):
+        answer = self.ask(what, "SyncGroup", 5, **{
+            "GenerationId": self.generation, "MemberId": self.id, "ProtocolType": "consumer", "ProtocolName": self.protocol,
+            "Assignments": [{"MemberId": member.id, "Assignment": data} for member, data in assignments], **changes})
+        if answer["ErrorCode"] == 0:
+            self.owns = self.parse(answer["Assignment"])
+        return answer["ErrorCode"]
+
+    @staticmethod
+    def parse(data):
+        if data[:2] != b"\0\1":
+            return ()
+        at, topics = 6, []
+        for _ in range(struct.unpack_from(">i", data, 2)[0]):
+            size = struct.unpack_from(">h", data, at)[0]
+            name, at = data[at + 2:at + 2 + size].decode(), at + 2 + size
+            count = struct.unpack_from(">i", data, at)[0]
+            topics.append((name, struct.unpack_from(f">{count}i", data, at + 4)))
+            at += 4 + 4 * count
+        return tuple(topics)
+
+    def beat(self, what, **changes):
+        return self.ask(what, "Heartbeat", 4, **{"GenerationId": self.generation, "MemberId": self.id, **changes})["ErrorCode"]
+
+    def again(self, what):
+        """Join and sync until it is said that there is no rebalance; a client does the same."""
+        for turn in range(5):
+            self.join(f"{what}, joins again {turn}")
+            if self.sync(f"{what}, syncs again {turn}") == 0 and self.beat(f"{what}, beats again {turn}") == 0:
+                return
+        raise AssertionError(what)
+
+    def leave(self, what):
+        named = {"GroupInstanceId": self.instance} if self.instance else {}
+        answer = self.connection.request(codec.KEYS["LeaveGroup"], 5, {"GroupId": self.group, "Members": [
+            {"MemberId": self.id, **named}]})
+        self.wires.run.answers[f"{self.group}: {self.name} {what} (LeaveGroup)"] = plain(answer, self.wires.names)
+
+
+def until_kind(wires, group, kind):
+    """A group changes its protocol a moment after the answer that made it do so."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        found = wires.connection.request(codec.KEYS["ListGroups"], 5, {"TypesFilter": [kind]})
+        if any(one["GroupId"] == group for one in found["Groups"]):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{group} does not become {kind}")
+        time.sleep(0.02)
+
+
+def migration(wires):
+    """A classic group that one member after the other takes to the new protocol, and back."""
+    group = "cmigrates"
+    x = Classic(wires, group, "x")
+    x.join("is new")
+    x.join("joins")
+    x.sync("syncs", [(x, assignment(t=[0, 1]))])
+    x.beat("beats")
+    commit(wires, "commit of a classic member", group, x.id, x.generation)
+    a = Member(wires, group, "a", version=1)
+    a.full("upgrades the group")
+    describe(wires, "described as both", group)
+    wires.ask(f"{group}: described as classic", "DescribeGroups", 6, Groups=[group])
+    x.beat("beats in the consumer group")
+    x.sync("syncs too early")
+    commit(wires, "commit of a classic member", group, x.id, x.generation)
+    commit(wires, "commit of a classic member ahead", group, x.id, x.generation + 1)
+    fetch(wires, "fetch of a classic member", group, x.id, x.generation)
+    x.again("hears of it")
+    for turn in range(2):
+        a.full(f"is given {turn}")
+        x.again(f"goes on {turn}")
+    describe(wires, "described when shared", group)
+    for what, changes in (("another generation", {"GenerationId": 77}), ("another member", {"MemberId": "stranger"}),
+                          ("a consumer member", {"MemberId": "a", "GenerationId": a.epoch}),
+                          ("an unknown instance", {"GroupInstanceId": "i"})):
+        x.beat(f"beats as {what}", **changes)
+        x.sync(f"syncs as {what}", **changes)
+    x.sync("syncs with another protocol", ProtocolName="roundrobin")
+    y = Classic(wires, group, "y")
+    for what, changes in (("none in common", {"Protocols": [{"Name": "sticky", "Metadata": subscription("t")}]}),
+                          ("nonsense", {"Protocols": [{"Name": "range", "Metadata": b"?"}]}),
+                          ("another type", {"ProtocolType": "connect"}), ("none", {"Protocols": []})):
+        y.join(f"joins with {what}", version=3, **changes)
+    y.join("is new")
+    y.join("joins")
+    y.sync("syncs")
+    full = Member(wires, group, "d", version=1)
+    full.full("finds no room")
+    settle([a], "with y")
+    x.again("with y")
+    settle([a], "with y, too")
+    y.again("with the others")
+    describe(wires, "described with y", group)
+    y.leave("leaves")
+    settle([a], "without y")
+    x.again("without y")
+    settle([a], "without y, too")
+    describe(wires, "described without y", group)
+    a.leave("leaves, and the group is classic again")
+    until_kind(wires, group, "classic")
+    describe(wires, "described as a consumer group", group)
+    # Which generation this is, and so whether it hears of it by a heartbeat first, is the broker's own affair.
+    x.join("joins the classic group")
+    case = f"{group}: x joins the classic group (JoinGroup v9)"
+    wires.run.answers[case] = {**wires.run.answers[case], "GenerationId": "a later one"}
+    x.sync("syncs in it", [(x, assignment(t=[1, 0]))])
+    wires.ask(f"{group}: described as classic again", "DescribeGroups", 6, Groups=[group])
+    x.leave("leaves")
+    wires.ask(f"{group}: described when it is empty", "DescribeGroups", 6, Groups=[group])
+
+
+def no_migration(wires):
+    """Classic groups that stay what they are, and one whose assignor's data is only in subscriptions: it may go."""
+    for name, more, kind in (("connect", {}, "connect"), ("data", {"user_data": b"sticky"}, "consumer"),
+                             ("bytes", {}, "consumer")):
+        group = f"cstays{name}"
+        x = Classic(wires, group, "x", **more)
+        x.join("is new", ProtocolType=kind)
+        x.join("joins", ProtocolType=kind)
+        x.sync("syncs", [(x, b"no assignment" if name == "bytes" else assignment(t=[0]))], ProtocolType=kind)
+        Member(wires, group, "a", version=1).full("joins a classic group")
+        x.beat("goes on")
+
+
+def static_migration(wires):
+    group = "cstaticmoves"
+    x = Classic(wires, group, "x", instance="one")
+    x.join("joins")
+    x.sync("syncs", [(x, assignment(t=[0, 1]))])
+    a = Member(wires, group, "a", version=1, InstanceId="one")
+    a.full("takes its place")
+    describe(wires, "described as consumer", group)
+    x.beat("beats in vain")
+    a.beat("goes on")
+    commit(wires, "commit", group, "a", a.epoch)
+    y = Classic(wires, group, "y", instance="one")
+    y.join("takes it back")
+    until_kind(wires, group, "classic")
+    y.sync("syncs")
+    y.beat("beats")
+    a.beat("speaks in vain")
+    wires.ask(f"{group}: described as classic", "DescribeGroups", 6, Groups=[group])
+
+
 def parts(run):
     wires = Wire(run)
     wires.learn("t", "u")
@@ -341,3 +534,6 @@ def parts(run):
         static(wires, version)
     expressions(wires)
     dynamic(wires)
+    migration(wires)
+    no_migration(wires)
+    static_migration(wires)

@@ -25,7 +25,7 @@ from lib.target import Target  # noqa: E402
 
 SETTINGS = {"group.initial.rebalance.delay.ms": "2000", "group.min.session.timeout.ms": "1000", "group.max.size": "3",
             "offset.metadata.max.bytes": "16", **consumers_raw.SETTINGS}
-WAIT_S = 20
+WAIT_S = 60
 RANGE = [{"name": "range", "metadata": struct.pack(">hih1si", 0, 1, 1, b"t", -1)}]
 GROUPS = ["g", "s", "ids", "none", "none0", "", "offsets2", "offsets7", "offsets8", "offsets9"]
 ORDERLESS = {"topics", "partitions", "groups", "results", "members", "group_members"}
