@@ -136,3 +136,23 @@ def consumer_regex(context, client):
         until([one], lambda: one.held() == mine, "the topics that match")
         context.helper.create_topic(f"{prefix}-3", 1)
         until([one], lambda: one.held() == mine | {(f"{prefix}-3", 0)}, "the one that came later, too")
+
+
+@consumer_scenario("consumer-migration", "a group goes from the classic protocol to the new one and back, one member after the other")
+def consumer_migration(context, client):
+    topic = filled(context, 4, 8)
+    group = f"migrates-{topic}"
+    everything = [0, 1, 2, 3]
+    with client.member([topic], group) as one, client.member([topic], group) as two:
+        until([one, two], lambda: len(one.owned()) == 2 and len(two.owned()) == 2, "two each")
+        with client.member([topic], group, **NEW) as three:
+            mixed = [one, two, three]
+            until(mixed, lambda: three.owned() and owned(mixed) == everything, "some for the first of the new protocol")
+            one.close()
+            two.close()
+            until([three], lambda: len(three.owned()) == 4, "all of it")
+            with client.member([topic], group) as four:
+                until([three, four], lambda: len(three.owned()) == 2 and len(four.owned()) == 2, "two for a classic member")
+                three.close()
+                until([four], lambda: len(four.owned()) == 4, "all of the classic one")
+                four.commit()
