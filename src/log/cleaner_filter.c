@@ -33,19 +33,63 @@ static bool horizon_passed(const struct cleaner_filter *filter, const struct bat
     return has_horizon(batch) && filter->now_ms >= batch->base_timestamp;
 }
 
-static bool is_kept(const struct judgement *judgement, const struct record *record)
+void cleaner_filter_close(struct cleaner_filter *filter)
+{
+    writer_close(&filter->verdicts);
+}
+
+/* What the verdict on a record rests on. */
+struct sight {
+    struct cleaner_key key;
+    int64_t offset;
+    bool has_key, has_value;
+};
+
+static bool is_kept(const struct judgement *judgement, const struct sight *sight)
 {
     const struct cleaner_filter *filter = judgement->filter;
     const struct batch *batch = judgement->batch;
     if (judgement->discard)
         return false;
-    if (batch_is_control(batch) || record->offset > filter->map->latest_offset)
+    if (batch_is_control(batch) || sight->offset > filter->map->latest_offset)
         return true;
-    if (!record->key.data || record->offset < cleaner_map_get(filter->map, record->key))
+    if (!sight->has_key || sight->offset < cleaner_map_get(filter->map, sight->key))
         return false;
-    if (record->value.data)
+    if (sight->has_value)
         return true;
     return batch->magic < 2 ? filter->retain_old_tombstones : !horizon_passed(filter, batch);
+}
+
+/* A bit for each record. */
+static void note_verdict(struct writer *verdicts, int64_t index, bool kept)
+{
+    if (index % 8 == 0)
+        write_int8(verdicts, 0);
+    if (kept && !verdicts->failed)
+        verdicts->data[index / 8] |= (uint8_t)(1u << index % 8);
+}
+
+static bool verdict_of(const struct writer *verdicts, int64_t index)
+{
+    must(index / 8 < (int64_t)verdicts->size);
+    return verdicts->data[index / 8] & 1u << index % 8;
+}
+
+static void judge_seen(const struct judgement *judgement, const struct sight *seen, int count,
+                       struct tally *tally)
+{
+    struct cleaner_filter *filter = judgement->filter;
+    for (int i = 0; i < count; i++) {
+        bool kept = is_kept(judgement, &seen[i]);
+        note_verdict(&filter->verdicts, tally->total++, kept);
+        if (!batch_is_control(judgement->batch) && !seen[i].has_key)
+            filter->keyless++;
+        if (!kept)
+            continue;
+        if (tally->kept++ == 0)
+            tally->first_kept_offset = seen[i].offset;
+        tally->tombstones |= !seen[i].has_value;
+    }
 }
 
 static int judge(const struct judgement *judgement, struct tally *ret_tally)
@@ -54,20 +98,27 @@ static int judge(const struct judgement *judgement, struct tally *ret_tally)
     struct cleaner_filter *filter = judgement->filter;
     struct record_reader reader;
     struct record record;
+    struct sight seen[CLEANER_MAP_AHEAD];
+    int count = 0;
+    filter->verdicts.size = 0;
     int err = record_reader_init(&reader, judgement->batch, filter->record_max_bytes);
     while (err == 0 && (err = record_reader_next(&reader, NULL, &record)) == 0) {
-        tally.total++;
-        if (!batch_is_control(judgement->batch) && !record.key.data)
-            filter->keyless++;
-        if (!is_kept(judgement, &record))
+        struct sight *sight = &seen[count++];
+        *sight = (struct sight){
+            .offset = record.offset, .has_key = record.key.data, .has_value = record.value.data};
+        if (sight->has_key)
+            sight->key = cleaner_map_find(filter->map, record.key);
+        if (count < CLEANER_MAP_AHEAD)
             continue;
-        if (tally.kept++ == 0)
-            tally.first_kept_offset = record.offset;
-        tally.tombstones |= !record.value.data;
+        judge_seen(judgement, seen, count, &tally);
+        count = 0;
     }
     record_reader_close(&reader);
     if (err != -ENODATA)
         return err;
+    judge_seen(judgement, seen, count, &tally);
+    if (filter->verdicts.failed)
+        return -ENOMEM;
     filter->records_read += tally.total;
     filter->records_kept += tally.kept;
     *ret_tally = tally;
@@ -140,8 +191,8 @@ static int write_kept(const struct judgement *judgement, const struct tally *tal
         builder.base_timestamp = horizon_ms;
     }
     int err = record_reader_init(&reader, batch, judgement->filter->record_max_bytes);
-    while (err == 0 && (err = record_reader_next(&reader, NULL, &record)) == 0)
-        if (is_kept(judgement, &record))
+    for (int64_t i = 0; err == 0 && (err = record_reader_next(&reader, NULL, &record)) == 0; i++)
+        if (verdict_of(&judgement->filter->verdicts, i))
             err = add_record(&builder, batch, &record);
     record_reader_close(&reader);
     if (err == -ENODATA)

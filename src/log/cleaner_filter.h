@@ -26,7 +26,10 @@ struct cleaner_filter {
     bool retain_old_tombstones; /* those of magic 0 and 1, which know no horizon */
     size_t record_max_bytes;
     int64_t records_read, records_kept, keyless;
+    struct writer verdicts; /* of the batch at hand: a bit for each record that stays */
 };
+
+void cleaner_filter_close(struct cleaner_filter *filter); /* a zeroed one is accepted */
 
 enum cleaner_verdict {
     CLEANER_DROP,

@@ -49,30 +49,40 @@ void cleaner_map_close(struct cleaner_map *map)
     *map = (struct cleaner_map){0};
 }
 
-/* The key's entry, or the free one where it belongs. */
-static struct cleaner_map_entry *find(const struct cleaner_map *map, struct bytes key,
-                                      uint64_t digest[2])
+static uint64_t slot_of(const struct cleaner_map *map, struct cleaner_key key)
 {
+    return (uint64_t)(((unsigned __int128)key.digest[0] * map->slots) >> 64);
+}
+
+struct cleaner_key cleaner_map_find(const struct cleaner_map *map, struct bytes key)
+{
+    struct cleaner_key found;
     for (int i = 0; i < 2; i++)
-        digest[i] = hash_bytes(key.data, (size_t)key.size, map->seeds[i]);
-    uint64_t at = (uint64_t)(((unsigned __int128)digest[0] * map->slots) >> 64);
+        found.digest[i] = hash_bytes(key.data, (size_t)key.size, map->seeds[i]);
+    __builtin_prefetch(&map->entries[slot_of(map, found)]);
+    return found;
+}
+
+/* The key's entry, or the free one where it belongs. */
+static struct cleaner_map_entry *entry_of(const struct cleaner_map *map, struct cleaner_key key)
+{
+    uint64_t at = slot_of(map, key);
     for (;;) {
         struct cleaner_map_entry *entry = &map->entries[at];
         if (entry->offset_above == 0 ||
-            (entry->digest[0] == digest[0] && entry->digest[1] == digest[1]))
+            (entry->digest[0] == key.digest[0] && entry->digest[1] == key.digest[1]))
             return entry;
         at = at + 1 == map->slots ? 0 : at + 1;
     }
 }
 
-bool cleaner_map_put(struct cleaner_map *map, struct bytes key, int64_t offset)
+bool cleaner_map_put(struct cleaner_map *map, struct cleaner_key key, int64_t offset)
 {
-    uint64_t digest[2];
     if (map->count >= map->count_max)
         return false;
-    struct cleaner_map_entry *entry = find(map, key, digest);
+    struct cleaner_map_entry *entry = entry_of(map, key);
     if (entry->offset_above == 0) {
-        *entry = (struct cleaner_map_entry){{digest[0], digest[1]}, offset + 1};
+        *entry = (struct cleaner_map_entry){{key.digest[0], key.digest[1]}, offset + 1};
         map->count++;
     } else if (offset >= entry->offset_above) {
         entry->offset_above = offset + 1;
@@ -80,8 +90,7 @@ bool cleaner_map_put(struct cleaner_map *map, struct bytes key, int64_t offset)
     return true;
 }
 
-int64_t cleaner_map_get(const struct cleaner_map *map, struct bytes key)
+int64_t cleaner_map_get(const struct cleaner_map *map, struct cleaner_key key)
 {
-    uint64_t digest[2];
-    return find(map, key, digest)->offset_above - 1;
+    return entry_of(map, key)->offset_above - 1;
 }

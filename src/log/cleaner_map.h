@@ -29,11 +29,22 @@ int cleaner_map_init(struct cleaner_map *map, struct env *env, int64_t bytes, do
                      int64_t keys_max);
 void cleaner_map_close(struct cleaner_map *map); /* a zeroed one is accepted */
 
+/* A key as the map knows it. Its place is anywhere in memory, so asking for one key after the other
+ * waits for memory each time: cleaner_map_find tells the processor to fetch the place, and who
+ * finds CLEANER_MAP_AHEAD keys before the first is used waits for all of them at once. */
+#define CLEANER_MAP_AHEAD 32
+
+struct cleaner_key {
+    uint64_t digest[2];
+};
+
+struct cleaner_key cleaner_map_find(const struct cleaner_map *map, struct bytes key);
+
 /* Note the offset, in rising order. False: the map is full, and as Kafka's it is so even for a key
  * that is there. */
-bool cleaner_map_put(struct cleaner_map *map, struct bytes key, int64_t offset);
+bool cleaner_map_put(struct cleaner_map *map, struct cleaner_key key, int64_t offset);
 
 /* The last offset of the key, -1 if it has none. */
-int64_t cleaner_map_get(const struct cleaner_map *map, struct bytes key);
+int64_t cleaner_map_get(const struct cleaner_map *map, struct cleaner_key key);
 
 #endif

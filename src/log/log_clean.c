@@ -91,6 +91,7 @@ void log_cleaning_destroy(struct log_cleaning *cleaning)
         cleaned_close(&cleaning->pieces[i], cleaning->log);
     segment_list_close(cleaning->log, &cleaning->segments);
     cleaner_map_close(&cleaning->map);
+    cleaner_filter_close(&cleaning->filter);
     cleaner_txns_close(&cleaning->txns);
     map_close(&cleaning->last_batches);
     free(cleaning);
@@ -199,22 +200,46 @@ static int map_open(struct log_cleaning *cleaning)
     return err < 0 ? err : source_open(cleaning, position);
 }
 
+/* Keys of the batch that were found and not yet put. */
+struct map_queue {
+    struct cleaner_key keys[CLEANER_MAP_AHEAD];
+    int64_t offsets[CLEANER_MAP_AHEAD];
+    int count;
+};
+
+/* False: the map is full. */
+static bool map_put_queued(struct log_cleaning *cleaning, struct map_queue *queue)
+{
+    for (int i = 0; i < queue->count; i++) {
+        if (!cleaner_map_put(&cleaning->map, queue->keys[i], queue->offsets[i]))
+            return false;
+        cleaning->map.latest_offset = queue->offsets[i];
+    }
+    queue->count = 0;
+    return true;
+}
+
 static int map_records(struct log_cleaning *cleaning, const struct batch *batch, bool *ret_full)
 {
     struct record_reader reader;
     struct record record;
+    struct map_queue queue;
+    queue.count = 0;
     int err = record_reader_init(&reader, batch, (size_t)cleaning->rules.record_max_bytes);
-    while (err == 0 && (err = record_reader_next(&reader, NULL, &record)) == 0) {
+    while (err == 0 && !*ret_full && (err = record_reader_next(&reader, NULL, &record)) == 0) {
         if (!record.key.data || record.offset < cleaning->first_dirty_offset)
             continue;
-        if (!cleaner_map_put(&cleaning->map, record.key, record.offset)) {
-            *ret_full = true;
-            break;
-        }
-        cleaning->map.latest_offset = record.offset;
+        queue.keys[queue.count] = cleaner_map_find(&cleaning->map, record.key);
+        queue.offsets[queue.count++] = record.offset;
+        if (queue.count == CLEANER_MAP_AHEAD)
+            *ret_full = !map_put_queued(cleaning, &queue);
     }
     record_reader_close(&reader);
-    return err == -ENODATA ? 0 : err == -EFBIG ? -EBADMSG : err;
+    if (err < 0 && err != -ENODATA)
+        return err == -EFBIG ? -EBADMSG : err;
+    if (!*ret_full)
+        *ret_full = !map_put_queued(cleaning, &queue);
+    return 0;
 }
 
 static void map_looked_at(struct log_cleaning *cleaning, int64_t offset)

@@ -762,12 +762,15 @@ static void the_map_finds_the_last_offset_of_every_key(void **state)
     assert_int_equal(cleaner_map_init(&map, ram_disk_env(disk), 24 * 1000, 0.99, INT64_MAX), 0);
     for (uint64_t i = 0; i < 4000; i++) {
         uint64_t key = i % 900;
-        assert_true(cleaner_map_put(&map, (struct bytes){(uint8_t *)&key, sizeof key}, (int64_t)i));
+        assert_true(cleaner_map_put(
+            &map, cleaner_map_find(&map, (struct bytes){(uint8_t *)&key, sizeof key}), (int64_t)i));
     }
     for (uint64_t key = 0; key < 1000; key++) {
         int64_t expected = key < 900 ? (int64_t)(key < 400 ? 3600 + key : 2700 + key) : -1;
-        assert_int_equal(cleaner_map_get(&map, (struct bytes){(uint8_t *)&key, sizeof key}),
-                         expected);
+        assert_int_equal(
+            cleaner_map_get(&map,
+                            cleaner_map_find(&map, (struct bytes){(uint8_t *)&key, sizeof key})),
+            expected);
     }
     assert_int_equal(map.count, 900);
     cleaner_map_close(&map);
