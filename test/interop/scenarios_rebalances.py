@@ -124,13 +124,14 @@ def group_vote(context, client):
             expect(assignor, "roundrobin", "what both know")
 
 
-@scenario("group-stalls", "a member that no longer polls loses its partitions, and gets some when it polls again", "member",
+@scenario("group-stalls", "a member that no longer polls loses its partitions, and gets some when it polls again", "member", "stalls",
           settings=QUICK)
 def group_stalls(context, client):
     topic, group, members = filled(context, 4, 8), context.name("stalls"), {}
     with client.member([topic], group, name="a", session_ms=2000, max_poll_ms=3000) as members["a"], \
             client.member([topic], group, name="b", session_ms=2000, max_poll_ms=3000) as members["b"]:
-        settled(context, group, members, lambda found: sizes(found) == [2, 2], "two members")
+        _, found = settled(context, group, members, lambda found: sizes(found) == [2, 2], "two members")
+        agree(client, members, found)
         stalled = members.pop("b")
         settled(context, group, members, lambda found: sizes(found) == [4], "the one that polls")
         members["b"] = stalled

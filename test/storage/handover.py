@@ -49,11 +49,11 @@ ROUNDS = {
 }
 USUAL = list(ROUNDS)[:2]
 # What a log may not say after the other side has stopped in order: a broker that still counts as alive, files that
-# have to be made anew. Two errors Kafka logs when nothing is wrong: its controller is asked before it leads, and a
-# partition is new.
+# have to be made anew. Three errors Kafka logs when nothing is wrong: its controller is asked before it leads, a
+# partition is new, and the machine is busy.
 COMPLAINTS = {
     "kafka": re.compile(r"DUPLICATE_BROKER|DuplicateBroker| FATAL |WARN.*(ndex|napshot|orrupt|heckpoint|stray)|"
-                        r" ERROR (?!.*(apiKey=CONTROLLER_REGISTRATION|but it was missing. Creating))|"
+                        r" ERROR (?!.*(apiKey=CONTROLLER_REGISTRATION|but it was missing. Creating|processExpiredBrokerHeartbeat|Exceptionally slow))|"
                         r"Recovering unflushed|Attempting recovery"),
     "jackdaw": re.compile(r" ERROR | WARN |recovered log"),
 }
@@ -76,7 +76,7 @@ class Node(Target):
             voters[quorum], ("controller.listener.names", "CONTROLLER"), ("auto.create.topics.enable", "false"),
             ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
             ("share.coordinator.state.topic.replication.factor", "1"), ("share.coordinator.state.topic.min.isr", "1"),
-            ("broker.session.timeout.ms", "3000"), ("broker.heartbeat.interval.ms", "500"),
+            ("broker.session.timeout.ms", str(int(3000 * paths.PATIENCE))), ("broker.heartbeat.interval.ms", "500"),
             ("offsets.topic.num.partitions", "3"), ("transaction.state.log.num.partitions", "3"),
             ("offsets.topic.segment.bytes", str(SEGMENT_BYTES)), ("transaction.state.log.segment.bytes", str(SEGMENT_BYTES)),
             ("log.cleaner.backoff.ms", "200"), ("group.initial.rebalance.delay.ms", "200")]))

@@ -102,6 +102,8 @@ class Coordinators:
         self.stack = contextlib.ExitStack()
 
     def close(self):
+        with contextlib.suppress(Exception):  # of a round that failed
+            self.stack.close()
         for member in self.members:
             member.stopping.set()
         for member in self.members:
