@@ -147,7 +147,8 @@ static bool check_zones(struct offsets *offsets)
 }
 
 /* Whoever owns a partition goes on from what it read, so positions rise, from call to call and from
- * generation to generation. */
+ * generation to generation. A member of the consumer protocol may name an older epoch for what it
+ * has held ever since (KIP-1251). */
 static bool check_order(const struct offsets *offsets)
 {
     for (int32_t i = 1; i < offsets->count; i++)
