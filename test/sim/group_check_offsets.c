@@ -158,7 +158,8 @@ static bool check_order(const struct offsets *offsets)
                 continue;
             if (one->first_end_ns < other->commit->begin_ns)
                 return fail(offsets, "goes back to", one, other);
-            if (one->commit->generation >= 0 && one->commit->generation < other->commit->generation)
+            if (one->commit->generation >= 0 && one->commit->member != other->commit->member &&
+                one->commit->generation < other->commit->generation)
                 return fail(offsets, "of an older generation stands beside", one, other);
         }
     return true;
