@@ -53,7 +53,8 @@ USUAL = list(ROUNDS)[:2]
 # partition is new, and the machine is busy.
 COMPLAINTS = {
     "kafka": re.compile(r"DUPLICATE_BROKER|DuplicateBroker| FATAL |WARN.*(ndex|napshot|orrupt|heckpoint|stray)|"
-                        r" ERROR (?!.*(apiKey=CONTROLLER_REGISTRATION|but it was missing. Creating|processExpiredBrokerHeartbeat|Exceptionally slow))|"
+                        r" ERROR (?!.*(apiKey=CONTROLLER_REGISTRATION|but it was missing. Creating|"
+                        r"processExpiredBrokerHeartbeat|Exceptionally slow))|"
                         r"Recovering unflushed|Attempting recovery"),
     "jackdaw": re.compile(r" ERROR | WARN |recovered log"),
 }
