@@ -202,6 +202,8 @@ class Coordinators:
                 "assignments": [member.assignments for member in self.members]}
 
     def end_open(self, turn):
+        # librdkafka's administrator waits for ever for a coordinator that it asked before the broker changed.
+        self.confluent._admins.clear()
         for client, name, producer, partition, first in self.open:
             self.end_one(turn, client, name, producer, partition, first)
         self.open = []
