@@ -212,6 +212,7 @@ static void flush_run(struct env_job *job)
         /* Nothing is lost, and nobody can be told that it is synced: who waits tries again. */
         say_warn(partition->set->say, "cannot sync a log now", kv_str("log", partition->name),
                  kv_text("error", result_text(err)));
+        atomic_store(&partition->sync_asked_again, false);
         watermark_reset(&partition->synced, watermark_get(&partition->synced),
                         atomic_load(&partition->leader_epoch));
         return;
@@ -237,8 +238,10 @@ static void flush_finish(struct env_job *job)
     struct partition_set *set = partition->set;
     bool passed = partition->flush_passed;
     atomic_store(&partition->flushing, false);
-    /* Who asked while the device was busy found `flushing` set and left it to this. */
-    if (!passed && !atomic_load(&partition->deleted) && !atomic_load(&partition->dir->offline) &&
+    /* Who asked while the device was busy found `flushing` set and left it to this. If it came to
+     * nothing those who waited were told so; who began to wait after that was not. */
+    bool heard = passed && !atomic_exchange(&partition->sync_asked_again, false);
+    if (!heard && !atomic_load(&partition->deleted) && !atomic_load(&partition->dir->offline) &&
         sync_missing(partition))
         partition_flush(partition);
     partition_unref(partition);
@@ -266,6 +269,7 @@ bool partition_must_sync(struct partition *partition, int64_t end_offset)
     while (asked < end_offset &&
            !atomic_compare_exchange_weak(&partition->sync_asked, &asked, end_offset))
         ;
+    atomic_store(&partition->sync_asked_again, true);
     partition_flush(partition);
     return true;
 }

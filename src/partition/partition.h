@@ -63,6 +63,7 @@ struct partition {
     _Atomic int64_t flushed_ms;     /* monotonic: when a sync last began */
     _Atomic int64_t damage_said_ns; /* monotonic: when damage was last logged; 0: never */
     _Atomic int64_t sync_asked;     /* somebody waits until all below is on the device */
+    _Atomic bool sync_asked_again;  /* since those who waited were told that a sync failed */
     struct list placed;             /* home loop: in set->placed, with a reference */
     bool flush_passed;              /* the job's own: it failed for a reason that passes */
     _Atomic bool flushing;          /* `flush` is queued or runs, with a reference of its own */
