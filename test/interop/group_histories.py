@@ -269,7 +269,7 @@ class Run:
         if said.returncode:
             return f"{said.stdout.strip() or said.stderr[-500:]}; {what}"
         print(f"{self.kind}: {what}")
-        return "" if done > 100 and refused > 0 and generations > 3 else f"too little happened: {what}"
+        return "" if done > 100 and refused > 0 and generations > 1 else f"too little happened: {what}"
 
 
 def judged(kind, folder, seed):
