@@ -62,6 +62,8 @@ struct log_open_report {
     int64_t dropped_bytes;   /* cut off the end */
     int32_t segments;
     int32_t indexes_rebuilt;
+    bool gaps; /* Apache Kafka's cleaner left some above the recovery point: flush, and write the
+                * checkpoint before anything else, or after a crash they look like lost tails */
 };
 
 /* Load (and where needed recover) the log. Missing, stale or damaged indexes, producer snapshots

@@ -157,7 +157,8 @@ static int open_folder(struct log *log, const struct log_open_params *params,
     *report = (struct log_open_report){.recovered_bytes = recovery.recovered_bytes,
                                        .dropped_bytes = recovery.dropped_bytes,
                                        .segments = log->segment_count,
-                                       .indexes_rebuilt = recovery.indexes_rebuilt};
+                                       .indexes_rebuilt = recovery.indexes_rebuilt,
+                                       .gaps = recovery.gaps};
     recovery_close(&recovery);
     folder_close(&folder);
     return err;

@@ -213,6 +213,12 @@ static int check_segment(struct recovery *recovery, int32_t i, bool *ret_ends_he
     if (recovery->clean || next <= trusted)
         return result->end_offset > next ? -EUCLEAN : 0;
     bool lost_tail = result->end_offset > next || next - result->end_offset < LOST_TAIL_MAX;
+    /* Our cleaner works below the recovery point alone, Kafka's works above it, too: there a gap is
+     * no lost tail. */
+    if (recovery->was_kafkas && recovery->log->settings.cleanup_compact) {
+        lost_tail = result->end_offset > next;
+        recovery->gaps |= result->end_offset < next;
+    }
     if (result->end_offset != next && lost_tail) {
         *ret_ends_here = true;
         if (result->end_offset < trusted)
@@ -230,7 +236,9 @@ int recovery_scan(struct recovery *recovery)
     recovery->scans = calloc((size_t)count + 1, sizeof *recovery->scans);
     if (!recovery->scans)
         return -ENOMEM;
-    err = recovery_plan(recovery);
+    err = recovery_was_kafkas(recovery, &recovery->was_kafkas);
+    if (err == 0)
+        err = recovery_plan(recovery);
     for (int32_t i = 0; i < count && err == 0 && !ends_here; i++) {
         err = read_segment(recovery, i, &ends_here);
         if (err == 0)

@@ -30,6 +30,8 @@ struct recovery {
     int32_t count;              /* segments that remain */
     int64_t trusted;            /* every record below this offset was known to be on disk */
     bool clean;                 /* all of it was */
+    bool was_kafkas;            /* Apache Kafka had it last, and was killed */
+    bool gaps;                  /* of its cleaner, above the trusted offset */
     bool epochs_rebuild;        /* leader-epoch-checkpoint is missing or damaged */
     int64_t snapshot_offset;    /* producers are known up to here */
     int64_t recovered_bytes, dropped_bytes;
@@ -53,6 +55,8 @@ int recovery_plan(struct recovery *recovery);
 /* -1 without such a file. */
 int recovery_file_size(struct log *log, struct segment *segment, enum segment_file kind,
                        int64_t *ret_size);
+/* Whether it was Apache Kafka that wrote to this log last, and did not close it. */
+int recovery_was_kafkas(struct recovery *recovery, bool *ret_was);
 /* recovery.c: a last time entry for a segment that is not the active one. */
 void recovery_close_times(struct segment_scan *scan, const struct segment *segment);
 

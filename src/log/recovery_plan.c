@@ -1,8 +1,12 @@
 /* Before a segment is read: which of the entries beside it are kept, and from which snapshot on
  * producers are replayed. Nothing on disk is changed here. */
-#include <errno.h>
-
 #include "log/recovery.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define INDEX_ENTRY_BYTES 8
+#define PREALLOCATED_MIN_BYTES 65536
 
 int recovery_file_size(struct log *log, struct segment *segment, enum segment_file kind,
                        int64_t *ret_size)
@@ -19,6 +23,32 @@ int recovery_file_size(struct log *log, struct segment *segment, enum segment_fi
         *ret_size = stat.size_bytes;
     if (err == 0 && kind == SEGMENT_LOG)
         segment->created_ms = stat.modified_ms;
+    return err;
+}
+
+/* Its active segments have offset indexes of segment.index.bytes, zeroes behind the entries, until
+ * they are closed; ours have what was written. Small ones may be torn ones of ours. */
+int recovery_was_kafkas(struct recovery *recovery, bool *ret_was)
+{
+    static const uint8_t zeroes[INDEX_ENTRY_BYTES];
+    uint8_t last[INDEX_ENTRY_BYTES];
+    int32_t count = recovery->folder->segment_count;
+    struct file_ref *file;
+    int64_t size = -1;
+    *ret_was = false;
+    if (recovery->clean || count < 2)
+        return 0;
+    struct segment *segment = recovery_segment(recovery, count - 1);
+    int err = recovery_file_size(recovery->log, segment, SEGMENT_INDEX, &size);
+    if (err < 0 || size < PREALLOCATED_MIN_BYTES)
+        return err;
+    err = segment_file(recovery->log, segment, SEGMENT_INDEX, &file);
+    if (err < 0)
+        return err;
+    err = env_read_all(recovery->log->env, file_ref_descriptor(file), last, sizeof last,
+                       size - (int64_t)sizeof last);
+    file_ref_drop(file);
+    *ret_was = err == 0 && memcmp(last, zeroes, sizeof last) == 0;
     return err;
 }
 

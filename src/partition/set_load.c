@@ -146,6 +146,13 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
     }
     if (report.recovered_bytes > 0 || report.dropped_bytes > 0 || report.indexes_rebuilt > 0)
         say_recovered(partition, path, &report);
+    if (report.gaps) {
+        int64_t end;
+        err = log_flush(partition->log, &end);
+        if (err < 0)
+            return err;
+        atomic_store(&partition->dir->dirty, true); /* partition_set_load writes the checkpoint */
+    }
     log_set_cleaned_to(partition->log, found->cleaned_to);
     partition_reset_marks(partition);
     return 0;
@@ -575,6 +582,8 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
         else
             partition_unref(partition);
     }
+    if (err == 0)
+        (void)set_checkpoints(set, false); /* of directories in which a log was flushed */
     arena_close(&arena);
     return err;
 }

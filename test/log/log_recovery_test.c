@@ -427,6 +427,57 @@ static void kafkas_preallocated_indexes_are_taken(void **state)
     assert_int_equal(kit_read_all(kit, 0, 700, NULL), 70);
 }
 
+/* Kafka's cleaner works above the recovery point, and Kafka may be killed before that rises: a gap
+ * between segments is no lost tail then. A lost tail of our own it is. */
+static void a_gap_that_kafkas_cleaner_left_is_no_lost_tail(void **state)
+{
+    struct kit *kit = *state;
+    static uint8_t preallocated[1 << 20];
+    size_t size;
+    char path[128];
+    int second = 1, last;
+    kit->settings.segment_bytes = 2000;
+    kit->settings.cleanup_compact = true;
+    kit_drop(kit);
+    assert_int_equal(kit_open(kit), 0);
+    kit_fill(kit, 40, 100);
+    kit_drop(kit);
+    for (;; second++) {
+        snprintf(path, sizeof path, KIT_DIR "/%020d.log", second);
+        if (ram_disk_exists(kit->disk, path))
+            break;
+    }
+    for (last = 39;; last--) {
+        snprintf(path, sizeof path, KIT_DIR "/%020d.log", last);
+        if (ram_disk_exists(kit->disk, path))
+            break;
+    }
+    assert_in_range(second, 4, last - 1);
+    /* Of the first segment the first batch remains. */
+    uint8_t *data = ram_disk_data(kit->disk, FILE_0("log"), &size);
+    ram_disk_put(kit->disk, FILE_0("log"), memcpy(preallocated, data, size), size / (size_t)second);
+    memset(preallocated, 0, size);
+    snprintf(path, sizeof path, KIT_DIR "/%020d.index", last);
+    ram_disk_put(kit->disk, path, preallocated, sizeof preallocated);
+    kit->clean = false;
+    kit->recovery_point = 0;
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_end_offset(kit->log), 40);
+    assert_int_equal(kit->report.dropped_bytes, 0);
+    assert_int_equal(kit_read_all(kit, second, 1 << 20, NULL), 40);
+    assert_true(kit->report.gaps);
+    /* The index is ours now, and so would be the loss, if the recovery point had not risen. */
+    assert_int_equal(log_flush(kit->log, &kit->recovery_point), 0);
+    assert_int_equal(kit->recovery_point, 40);
+    kit_drop(kit);
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_end_offset(kit->log), 40);
+    kit_drop(kit);
+    kit->recovery_point = 0;
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_end_offset(kit->log), 1);
+}
+
 static void leftovers_of_compaction_are_finished_or_removed(void **state)
 {
     struct kit *kit = *state;
@@ -535,6 +586,7 @@ int main(void)
         TEST(a_lying_index_costs_time_not_records),
         TEST(an_index_with_negative_positions_is_read_around),
         TEST(kafkas_preallocated_indexes_are_taken),
+        TEST(a_gap_that_kafkas_cleaner_left_is_no_lost_tail),
         TEST(leftovers_of_compaction_are_finished_or_removed),
         TEST(another_topics_folder_is_refused),
         TEST(a_start_above_the_end_starts_over),
