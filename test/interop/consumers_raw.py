@@ -270,12 +270,12 @@ def dynamic(wires):
     alter("an absurd interval", ("consumer.heartbeat.interval.ms", "soon"))
     alter("no such setting", ("consumer.no.such", "1"))
     alter("an interval", ("consumer.heartbeat.interval.ms", "7000"), ("consumer.session.timeout.ms", "50000"))
+    while member.beat("has the group's interval")["HeartbeatIntervalMs"] == 5000:
+        pass  # the change reaches the coordinator a moment after its answer
     answer = wires.connection.request(codec.KEYS["DescribeConfigs"], 4, {"Resources": [
         {"ResourceType": group, "ResourceName": "cdynamic", "ConfigurationKeys": ["consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"]}]})
     wires.run.answers["cdynamic: described"] = sorted(
         (one["Name"], one["Value"], one["ConfigSource"]) for one in answer["Results"][0]["Configs"])
-    while member.beat("has the group's interval")["HeartbeatIntervalMs"] == 5000:
-        pass  # the change reaches the coordinator a moment after its answer
     alter("the broker's again", ("consumer.heartbeat.interval.ms", None))
 
 

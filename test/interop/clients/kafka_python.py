@@ -74,7 +74,7 @@ class Member:
 class KafkaPython(Client):
     name = "kafka-python"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp", "range", "roundrobin",
-                     "sticky", "cooperative-sticky", "patterns"})
+                     "sticky", "patterns"})
 
     def version(self):
         return kafka.__version__
