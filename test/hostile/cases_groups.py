@@ -133,6 +133,7 @@ def group_sizes(world):
 
 @coordinated
 def sync_group(world):
+    world.topic("t")
     group = new_id(world, "sync")
     with world.connect() as connection:
         member = only_member(world, connection, group)
@@ -148,7 +149,7 @@ def sync_group(world):
         yield "again, with another assignment", sync(world, connection, group, member, 1, [(member, b"later")])
         for generation in (0, -1, 2, MAX32):
             yield f"heartbeat of {generation}", ask(world, "Heartbeat", 4, connection, GroupId=group, GenerationId=generation, MemberId=member)
-            yield f"commit of {generation}", commit(world, group, [part(0)], generation=generation, member=member)
+            yield f"commit of {generation}", commit(world, group, [part(0)], "t", generation=generation, member=member)
         yield "leave many", leave(world, group, *(f"stranger-{n}" for n in range(5)), member, member, "")
         yield "the group", ask(world, "DescribeGroups", 5, Groups=[group])
         yield "sync afterwards", sync(world, connection, group, member)
