@@ -95,9 +95,11 @@ static void run(struct sim *sim, void *context)
         sim_crash_after(node->node, calls, node->power ? SIM_POWER : SIM_KILL);
         live(node);
     }
-    live(node); /* the last one to its end, over all that there is */
+    live(node);        /* the last one to its end, over all that there is */
+    int64_t acked = 0; /* of one shard there may be none: all of its ops came while it was loaded */
     for (int i = 0; i < COUNT_SHARDS; i++)
-        must(atomic_load(&node->history.acked[i]) > 0);
+        acked += atomic_load(&node->history.acked[i]);
+    must(acked > 0);
     must(atomic_load(&node->history.loads) >= COUNT_SHARDS);
     free(node);
 }
