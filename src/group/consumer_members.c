@@ -4,6 +4,7 @@
 #include "group/consumer_metadata.h"
 #include "group/consumer_ops.h"
 #include "group/consumer_records.h"
+#include "group/names.h"
 
 const struct assignor *consumer_assignor(const char *name)
 {

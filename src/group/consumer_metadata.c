@@ -5,29 +5,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "group/names.h"
+
 /* Of what is hashed; another number when other things are. */
 enum { TOPIC_HASH_VERSION = 0 };
-
-static int text_order(const void *a, const void *b)
-{
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
-bool names_have(struct str_array names, struct str name)
-{
-    return names.count > 0 &&
-           bsearch(&name, names.items, (size_t)names.count, sizeof name, text_order);
-}
-
-void names_sort_once(struct str_array *names)
-{
-    int32_t kept = 0;
-    qsort(names->items, (size_t)names->count, sizeof *names->items, text_order);
-    for (int32_t i = 0; i < names->count; i++)
-        if (kept == 0 || !str_equal(names->items[kept - 1], names->items[i]))
-            names->items[kept++] = names->items[i];
-    names->count = kept;
-}
 
 /* Topics that an expression stands for; none while it is not resolved. */
 static struct str_array resolved(const struct consumer_group *consumer, struct str text)
@@ -157,7 +138,7 @@ static void hash_racks(XXH3_state_t *state, const struct image *image,
         if (broker && broker->rack.data)
             racks.items[racks.count++] = broker->rack;
     }
-    qsort(racks.items, (size_t)racks.count, sizeof *racks.items, text_order);
+    qsort(racks.items, (size_t)racks.count, sizeof *racks.items, names_order);
     for (int32_t i = 0; i < racks.count; i++) {
         XXH3_state_t apart;
         XXH3_64bits_reset(&apart);

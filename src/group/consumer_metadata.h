@@ -19,9 +19,6 @@ bool consumer_names_after(const struct consumer_group *consumer,
 bool consumer_names_of(const struct consumer_group *consumer,
                        const struct consumer_subscription *subscription, struct arena *arena,
                        struct str_array *ret_names);
-bool names_have(struct str_array names, struct str name);
-/* Ascending, each once. */
-void names_sort_once(struct str_array *names);
 
 /* Kafka's hash of those of the topics that exist: ids, names, partitions, racks of their replicas.
  * 0 where there is none. `image` may be NULL. */

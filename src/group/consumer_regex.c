@@ -12,6 +12,7 @@
 #include "group/consumer_metadata.h"
 #include "group/consumer_records.h"
 #include "group/group.h"
+#include "group/names.h"
 #include "regex/regex.h"
 
 struct resolution {
@@ -106,16 +107,6 @@ static struct consumer_group *refreshed(struct group_shard *shard,
     return consumer && consumer->refresh == refresh ? consumer : NULL;
 }
 
-static bool texts_equal(struct str_array a, struct str_array b)
-{
-    if (a.count != b.count)
-        return false;
-    for (int32_t i = 0; i < a.count; i++)
-        if (!str_equal(a.items[i], b.items[i]))
-            return false;
-    return true;
-}
-
 static int put_resolutions(struct coord_op *op, const struct consumer_refresh *refresh,
                            const struct consumer_group *consumer, bool *ret_changed)
 {
@@ -124,7 +115,7 @@ static int put_resolutions(struct coord_op *op, const struct consumer_refresh *r
         const struct consumer_regex *regex = consumer_regex_find(consumer, item->regex);
         if (!item->known || !regex || regex->members == 0)
             continue; /* nobody wants it any more */
-        *ret_changed = *ret_changed || !texts_equal(regex->topics, item->topics);
+        *ret_changed = *ret_changed || !names_equal(regex->topics, item->topics);
         int err = put_consumer_regex(op, refresh->group, item->regex, item->topics,
                                      refresh->image->offset, refresh->began_wall_ms);
         if (err != 0)

@@ -11,6 +11,7 @@
 #include "group/consumer_group.h"
 #include "group/consumer_migrate.h"
 #include "group/consumer_timers.h"
+#include "group/names.h"
 #include "metadata/delta.h"
 
 /* ---- look-ups ---- */
@@ -210,24 +211,15 @@ static struct str text_in(struct arena *arena, struct str text)
     return copy;
 }
 
-static int text_order(const void *a, const void *b)
-{
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
 /* Copied, ascending, each once. */
 static struct str_array texts_in(struct arena *arena, struct str_array texts)
 {
-    int32_t count = texts.count > 0 ? texts.count : 0, kept = 0;
-    struct str_array copy = {arena_array(arena, (size_t)count, sizeof *copy.items), 0};
+    int32_t count = texts.count > 0 ? texts.count : 0;
+    struct str_array copy = {arena_array(arena, (size_t)count, sizeof *copy.items), count};
     must(copy.items);
     for (int32_t i = 0; i < count; i++)
         copy.items[i] = text_in(arena, texts.items[i]);
-    qsort(copy.items, (size_t)count, sizeof *copy.items, text_order);
-    for (int32_t i = 0; i < count; i++)
-        if (kept == 0 || !str_equal(copy.items[kept - 1], copy.items[i]))
-            copy.items[kept++] = copy.items[i];
-    copy.count = kept;
+    names_sort_once(&copy);
     return copy;
 }
 

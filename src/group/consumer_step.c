@@ -17,6 +17,7 @@
 #include "group/consumer_regex.h"
 #include "group/consumer_target.h"
 #include "group/consumer_timers.h"
+#include "group/names.h"
 #include "group/records.h"
 
 static int refuse(struct consumer_step *step, int error, const char *message)
@@ -190,33 +191,16 @@ static int find_member(struct consumer_step *step)
 
 /* ---- what it subscribes to ---- */
 
-static int text_order(const void *a, const void *b)
-{
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
 static bool sorted_once(struct arena *arena, struct str_array from, struct str_array *ret)
 {
-    struct str_array names = {arena_array(arena, (size_t)from.count, sizeof *names.items), 0};
+    struct str_array names = {arena_array(arena, (size_t)from.count, sizeof *names.items),
+                              from.count};
     if (!names.items)
         return false;
     if (from.count > 0)
         memcpy(names.items, from.items, (size_t)from.count * sizeof *names.items);
-    qsort(names.items, (size_t)from.count, sizeof *names.items, text_order);
-    for (int32_t i = 0; i < from.count; i++)
-        if (names.count == 0 || !str_equal(names.items[names.count - 1], names.items[i]))
-            names.items[names.count++] = names.items[i];
+    names_sort_once(&names);
     *ret = names;
-    return true;
-}
-
-static bool texts_equal(struct str_array a, struct str_array b)
-{
-    if (a.count != b.count)
-        return false;
-    for (int32_t i = 0; i < a.count; i++)
-        if (!str_equal(a.items[i], b.items[i]))
-            return false;
     return true;
 }
 
@@ -250,7 +234,7 @@ static bool same_subscription(const struct consumer_subscription *a,
 {
     return same_text(a->instance_id, b->instance_id) && same_text(a->rack_id, b->rack_id) &&
            same_text(a->client_id, b->client_id) && same_text(a->client_host, b->client_host) &&
-           texts_equal(a->topics, b->topics) && same_text(a->regex, b->regex) &&
+           names_equal(a->topics, b->topics) && same_text(a->regex, b->regex) &&
            same_text(a->assignor, b->assignor) &&
            a->rebalance_timeout_ms == b->rebalance_timeout_ms &&
            same_classic(a->classic, b->classic);
@@ -295,7 +279,7 @@ static int take_subscription(struct consumer_step *step, struct changes *ret)
         return refuse(step, err, step->compile_message);
     if (err != 0)
         return err;
-    ret->topics = !texts_equal(step->before.topics, after->topics);
+    ret->topics = !names_equal(step->before.topics, after->topics);
     ret->subscription = ret->topics || regex != CONSUMER_REGEX_SAME;
     ret->topics = ret->topics || regex == CONSUMER_REGEX_CHANGED_RESOLVED;
     return 0;

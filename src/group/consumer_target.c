@@ -10,6 +10,7 @@
 #include "group/assignor_spec.h"
 #include "group/consumer_ops.h"
 #include "group/consumer_records.h"
+#include "group/names.h"
 
 struct topic_by_id {
     struct uuid id;
@@ -40,11 +41,6 @@ struct target_work {
 static int by_id_order(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct uuid));
-}
-
-static int text_order(const void *a, const void *b)
-{
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
 static int find_topics(struct target_work *work)
@@ -98,10 +94,7 @@ static bool add_member(struct target_work *work, struct str id,
     if (!topics)
         return false;
     for (int32_t i = 0; i < names.count; i++) {
-        const struct str *found =
-            work->names.count == 0 ? NULL
-                                   : bsearch(&names.items[i], work->names.items,
-                                             (size_t)work->names.count, sizeof *found, text_order);
+        const struct str *found = names_find(work->names, names.items[i]);
         if (found)
             topics[count++] = (int32_t)(found - work->names.items);
     }
