@@ -1,11 +1,11 @@
 /* One group of the consumer protocol (KIP-848), every member on a connection of its own.
  *
  * All send their first heartbeat at once. A member that was given another assignment takes it at
- * once and says so at once, as clients do; else its next heartbeat is due after the interval, which
- * is not what the broker says (5 s) but such that all members together send HEARTBEATS_PER_S: what
- * would be waiting for the interval is so left out, the same for every broker. The group is stable
- * when its members own every partition once and have equal shares; the number of partitions is to
- * be a multiple of that of members.
+ * once and says so at once, as clients do. One that has not got its share asks again as soon as it
+ * has its answer, instead of waiting for the interval that the broker names (5 s): the wait is so
+ * left out. Those that have it ask such that all together would send HEARTBEATS_PER_S. The group is
+ * stable when its members own every partition once and have equal shares; the number of partitions
+ * is to be a multiple of that of members.
  *
  * Then, like `commits`, each line of standard input, "COUNT WARM-UP", asks for so many heartbeats
  * in an open loop at the rate of -r, the members in turn. In the end all leave. */
@@ -182,9 +182,8 @@ static void heard(struct agent *link, struct reader *body, int64_t now)
     if (run->full == run->count && run->stable_ns == 0)
         run->stable_ns = now;
     link->due = due;
-    agent_set(link, consumer->acknowledges || consumer->joins
-                        ? now
-                        : now + 1000000000ll * run->count / HEARTBEATS_PER_S);
+    bool waits = consumer->full && !consumer->acknowledges && !consumer->joins;
+    agent_set(link, waits ? now + 1000000000ll * run->count / HEARTBEATS_PER_S : now);
 }
 
 static void form(struct run *run)

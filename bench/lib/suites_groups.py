@@ -56,8 +56,8 @@ class Consumers(Groups):
     """With an assignment interval of 0 every change is answered at once; by default the second within a second waits
     for its end."""
     name = "group-consumer"
-    title = ("a group of the consumer protocol (KIP-848) comes to be, first heartbeat to the last member's share, all members "
-             "together sending 2,000 heartbeats a second; then 500 members, 1,000 heartbeats a second")
+    title = ("a group of the consumer protocol (KIP-848) comes to be, first heartbeat to the last member's share, each asking "
+             "again and again until it has its own; then 500 members, 1,000 heartbeats a second")
     figures = (*(Figure(f"stable_{count}", f"{count} member{'s' * (count > 1)}, ms") for count in (1, 10, 100, 500)),
                Figure("form_ms", "broker CPU for 500 to come to be, ms"), Figure("heartbeat_us", "broker CPU per heartbeat, µs"),
                Figure("p50_us", "p50, µs"), Figure("p99_us", "p99, µs"))
