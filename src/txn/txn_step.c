@@ -97,10 +97,10 @@ int txn_step_init(const struct txn *txn, const struct txn_init_op *init, int64_t
     *ret_needs_id = false;
     if (!txn)
         return step_first(init, fresh_id, now_ms, ret_step, ret_needs_id);
-    if (!is_known(txn, init))
-        return KAFKA_PRODUCER_FENCED;
     if (is_preparing(txn))
         return KAFKA_CONCURRENT_TRANSACTIONS;
+    if (!is_known(txn, init))
+        return KAFKA_PRODUCER_FENCED;
     if (txn->now.state == TXN_ONGOING) {
         const struct txn_end_op abort = {.producer_id = txn->now.producer_id,
                                          .producer_epoch = txn->now.producer_epoch,
@@ -230,6 +230,10 @@ int txn_step_add(const struct txn *txn, const struct txn_add_op *add, int64_t no
                  struct arena *arena, struct txn_step *ret_step, bool *ret_changes)
 {
     *ret_changes = false;
+    /* First of all, since the producer may already use the id that follows the last epoch, which
+     * becomes its own when the markers are written. */
+    if (txn && is_preparing(txn) && !add->verify_only)
+        return KAFKA_CONCURRENT_TRANSACTIONS;
     if (!txn || txn->now.producer_id != add->producer_id)
         return KAFKA_INVALID_PRODUCER_ID_MAPPING;
     if (txn->now.producer_epoch != add->producer_epoch)

@@ -291,11 +291,15 @@ static void the_last_epoch_is_followed_by_a_new_id(void **state)
     assert_int_equal(end(fixture, true, ID, INT16_MAX - 1, BUMP), 0);
     is_in(fixture, TXN_PREPARE_COMMIT, ID, INT16_MAX); /* the markers' */
     assert_int_equal(fixture->txn.now.next_producer_id, NEXT_ID);
+    /* The producer has been told its next id, which is not in force before the markers are. */
+    assert_int_equal(add(fixture, "t", 0, NEXT_ID, 0), KAFKA_CONCURRENT_TRANSACTIONS);
+    assert_int_equal(init(fixture, NEXT_ID, 0, BUMP), KAFKA_CONCURRENT_TRANSACTIONS);
     complete(fixture);
     is_in(fixture, TXN_COMPLETE_COMMIT, NEXT_ID, 0);
     assert_int_equal(end(fixture, true, ID, INT16_MAX - 1, BUMP), 0); /* a retry */
     assert_int_equal(end(fixture, true, ID, INT16_MAX - 2, BUMP),
                      KAFKA_INVALID_PRODUCER_ID_MAPPING);
+    assert_int_equal(add(fixture, "t", 0, NEXT_ID, 0), 0);
 }
 
 static void a_new_incarnation_aborts_what_is_under_way(void **state)

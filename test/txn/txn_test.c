@@ -357,9 +357,10 @@ static void a_transaction_that_takes_too_long_is_aborted_and_fenced(void **state
     assert_int_equal(markers->producer_epoch, 1);
     /* Its epoch is the one before the raised one, as that of a retried commit would be. */
     assert_int_equal(end(fixture, &producer, true), KAFKA_INVALID_TXN_STATE);
-    assert_int_equal(add(fixture, producer, "a", 1), KAFKA_PRODUCER_FENCED);
+    assert_int_equal(add(fixture, producer, "a", 1), KAFKA_CONCURRENT_TRANSACTIONS);
     written(fixture, markers);
     assert_string_equal(state_now(fixture), "CompleteAbort");
+    assert_int_equal(add(fixture, producer, "a", 1), KAFKA_PRODUCER_FENCED);
     assert_int_equal(end(fixture, &producer, true), KAFKA_INVALID_TXN_STATE);
 }
 
