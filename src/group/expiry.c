@@ -61,7 +61,7 @@ static int expire_group(const struct group *group, struct coord_op *op,
         const struct group_topic *topic = group->topics[t];
         bool kept = kind->subscribes(group, topic->name->name);
         for (int32_t p = 0; p < topic->count; p++) {
-            const struct group_partition *partition = topic->partitions[p];
+            const struct group_partition *partition = &topic->partitions[p];
             if (kept || partition->pending || !is_expired(&partition->value, since_ms, turn)) {
                 all = false;
                 continue;
@@ -157,12 +157,12 @@ static int sweep_topic(const struct group_gone_topic *gone, struct group_topic_n
     list_for_each (at, &name->uses) {
         const struct group_topic *topic = container_of(at, struct group_topic, use);
         for (int32_t p = 0; p < topic->count; p++) {
-            if (!partition_is_gone(gone, topic->partitions[p]))
+            if (!partition_is_gone(gone, &topic->partitions[p]))
                 continue;
             if (!has_room(op, topic->group->id, name->name))
                 return 0;
             int err = put_offset_tombstone(op, topic->group->id, name->name,
-                                           topic->partitions[p]->partition);
+                                           topic->partitions[p].partition);
             if (err != 0)
                 return err;
         }
@@ -267,7 +267,7 @@ static void find_gone(struct group_shard *shard, const struct coord_turn *turn)
         list_for_each (use, &name->uses) {
             const struct group_topic *topic = container_of(use, struct group_topic, use);
             for (int32_t p = 0; p < topic->count; p++) {
-                const struct group_partition *partition = topic->partitions[p];
+                const struct group_partition *partition = &topic->partitions[p];
                 struct uuid id = partition->value.topic_id;
                 if (!partition->committed || uuid_is_zero(id) || uuid_equal(id, good))
                     continue;

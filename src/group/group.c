@@ -107,6 +107,8 @@ void group_drop_if_unused(struct group_shard *shard, struct group *group)
     must(group->pending_count == 0);
     must(map_remove_str(&shard->groups, group->id, NULL));
     list_remove(&group->link);
+    if (shard->latest == group)
+        shard->latest = NULL;
     free(group);
 }
 
@@ -248,10 +250,13 @@ static void record_skipped(struct group_shard *shard, const struct coord_record 
              kv_int("offset", record->offset), kv_text("why", why));
 }
 
-/* The group that a commit belongs to; a commit makes one where there is none. */
+/* The group that a commit belongs to; a commit makes one where there is none. Offsets that were
+ * committed together follow each other, so the last one's is tried first. */
 static struct group *group_of_commit(struct group_shard *shard, struct str id)
 {
-    struct group *group = group_get(shard, id);
+    bool again = shard->latest && str_equal(shard->latest->id, id);
+    struct group *group = again ? shard->latest : group_get(shard, id);
+    shard->latest = group;
     if (group->type == GROUP_NONE)
         group_set_type(shard, group, GROUP_CLASSIC);
     return group;

@@ -86,7 +86,7 @@ struct group_topic {
     struct list use;
     struct group_topic_name *name;
     struct group *group;
-    struct group_partition **partitions; /* ascending */
+    struct group_partition *partitions; /* ascending; they move when others come or go */
     int32_t count, capacity;
 };
 
@@ -168,6 +168,7 @@ struct group_shard {
     uint64_t seed;
     struct map groups;       /* by id: struct group * */
     struct list all;         /* groups; expiry moves the front to the back */
+    struct group *latest;    /* whose offset was applied last; NULL: none, or it is gone */
     struct map topics;       /* by name: struct group_topic_name * */
     struct map transactions; /* by producer id: struct group_transaction * */
     struct list waits;       /* of group_wait.wait: parked requests that are not completed */

@@ -130,12 +130,12 @@ static int fetch_all(struct offset_fetch *fetch, const struct group *group)
         if (!name.data)
             return -ENOMEM;
         for (int32_t p = 0; p < topic->count; p++) {
-            if (!topic->partitions[p]->committed)
+            if (!topic->partitions[p].committed)
                 continue;
             struct offset_fetch_part *part = &fetch->parts[fetch->count++];
             part->topic = name;
-            part->partition = topic->partitions[p]->partition;
-            int err = fetch_value(fetch, topic->partitions[p], (struct uuid){{0}}, part);
+            part->partition = topic->partitions[p].partition;
+            int err = fetch_value(fetch, &topic->partitions[p], (struct uuid){{0}}, part);
             if (err != 0)
                 return err;
         }

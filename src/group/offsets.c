@@ -1,5 +1,5 @@
-/* Offsets hang in sorted arrays off their group: groups have few topics, topics few partitions, and
- * a million groups must not cost a hash table each. Names of topics are kept once per shard, with
+/* Offsets are sorted arrays of their group: groups have few topics, topics few partitions, and a
+ * million groups must not cost a hash table each. Names of topics are kept once per shard, with
  * their uses, so that a deleted topic finds its offsets.
  *
  * Invariants:
@@ -35,15 +35,15 @@ static int32_t partition_place(const struct group_topic *topic, int32_t partitio
 {
     int32_t low = 0, high = topic->count;
     *ret_found = false;
-    if (high > 0 && topic->partitions[high - 1]->partition < partition)
+    if (high > 0 && topic->partitions[high - 1].partition < partition)
         return high; /* in ascending order, as commits mostly come */
     while (low < high) {
         int32_t middle = low + (high - low) / 2;
-        if (topic->partitions[middle]->partition == partition) {
+        if (topic->partitions[middle].partition == partition) {
             *ret_found = true;
             return middle;
         }
-        if (topic->partitions[middle]->partition < partition)
+        if (topic->partitions[middle].partition < partition)
             low = middle + 1;
         else
             high = middle;
@@ -51,26 +51,27 @@ static int32_t partition_place(const struct group_topic *topic, int32_t partitio
     return low;
 }
 
-/* Make room for one more pointer at `place`. */
-static void *array_insert(void *items, int32_t *count, int32_t *capacity, int32_t place)
+/* Make room for one more item at `place`. */
+static void *array_insert(void *items, size_t size, int32_t *count, int32_t *capacity,
+                          int32_t place)
 {
     if (*count == *capacity) {
         must(*capacity < INT32_MAX / 4);
-        *capacity = *capacity ? *capacity * 2 : 1;
-        items = realloc(items, (size_t)*capacity * sizeof(void *));
+        *capacity += *capacity / 2 + 1;
+        items = realloc(items, (size_t)*capacity * size);
         must(items);
     }
-    void **array = items;
-    memmove(array + place + 1, array + place, (size_t)(*count - place) * sizeof *array);
+    char *at = (char *)items + (size_t)place * size;
+    memmove(at + size, at, (size_t)(*count - place) * size);
     (*count)++;
     return items;
 }
 
-static void array_remove(void *items, int32_t *count, int32_t place)
+static void array_remove(void *items, size_t size, int32_t *count, int32_t place)
 {
-    void **array = items;
+    char *at = (char *)items + (size_t)place * size;
     (*count)--;
-    memmove(array + place, array + place + 1, (size_t)(*count - place) * sizeof *array);
+    memmove(at, at + size, (size_t)(*count - place) * size);
 }
 
 /* ---- topics and partitions ---- */
@@ -86,7 +87,7 @@ struct group_partition *offsets_partition(const struct group_topic *topic, int32
 {
     bool found;
     int32_t place = partition_place(topic, partition, &found);
-    return found ? topic->partitions[place] : NULL;
+    return found ? &topic->partitions[place] : NULL;
 }
 
 static struct group_topic_name *name_get(struct group_shard *shard, struct str name)
@@ -116,7 +117,8 @@ static struct group_topic *topic_get(struct group_shard *shard, struct group *gr
     topic->group = group;
     topic->name = name_get(shard, name);
     list_push_back(&topic->name->uses, &topic->use);
-    group->topics = array_insert(group->topics, &group->topic_count, &group->topic_capacity, place);
+    group->topics = array_insert(group->topics, sizeof(struct group_topic *), &group->topic_count,
+                                 &group->topic_capacity, place);
     group->topics[place] = topic;
     return topic;
 }
@@ -127,7 +129,7 @@ static void topic_drop(struct group_shard *shard, struct group_topic *topic)
     bool found;
     int32_t place = topic_place(group, topic->name->name, &found);
     must(found && topic->count == 0);
-    array_remove(group->topics, &group->topic_count, place);
+    array_remove(group->topics, sizeof(struct group_topic *), &group->topic_count, place);
     if (group->topic_count == 0) {
         free(group->topics);
         group->topics = NULL;
@@ -146,26 +148,22 @@ static struct group_partition *partition_get(struct group_topic *topic, int32_t 
 {
     bool found;
     int32_t place = partition_place(topic, partition, &found);
-    if (found)
-        return topic->partitions[place];
-    struct group_partition *made = group_alloc(sizeof *made);
-    made->partition = partition;
-    topic->partitions = array_insert(topic->partitions, &topic->count, &topic->capacity, place);
-    topic->partitions[place] = made;
-    return made;
+    if (!found) {
+        topic->partitions = array_insert(topic->partitions, sizeof *topic->partitions,
+                                         &topic->count, &topic->capacity, place);
+        topic->partitions[place] = (struct group_partition){.partition = partition};
+    }
+    return &topic->partitions[place];
 }
 
-/* Free the partition, and the topic, if nothing is left of them. */
+/* Take the partition away, and the topic, if nothing is left of them. */
 static void partition_tidy(struct group_shard *shard, struct group_topic *topic,
                            struct group_partition *partition)
 {
     if (partition->committed || partition->pending)
         return;
-    bool found;
-    int32_t place = partition_place(topic, partition->partition, &found);
-    must(found);
-    array_remove(topic->partitions, &topic->count, place);
-    free(partition);
+    array_remove(topic->partitions, sizeof *topic->partitions, &topic->count,
+                 (int32_t)(partition - topic->partitions));
     if (topic->count == 0)
         topic_drop(shard, topic);
 }
@@ -327,7 +325,7 @@ void offsets_clear(struct group_shard *shard, struct group *group)
 {
     while (group->topic_count > 0) {
         struct group_topic *topic = group->topics[group->topic_count - 1];
-        struct group_partition *partition = topic->partitions[topic->count - 1];
+        struct group_partition *partition = &topic->partitions[topic->count - 1];
         uncommit(shard, partition);
         while (partition->pending)
             pending_drop(shard, partition, partition->pending);

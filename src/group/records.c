@@ -68,7 +68,7 @@ int put_all_offset_tombstones(struct coord_op *op, const struct group *group, in
         const struct group_topic *topic = group->topics[t];
         for (int32_t p = 0; p < topic->count; p++) {
             int err = put_offset_tombstone(op, group->id, topic->name->name,
-                                           topic->partitions[p]->partition);
+                                           topic->partitions[p].partition);
             if (err != 0)
                 return err;
             (*ret_count)++;

@@ -40,7 +40,7 @@ static void dump_offsets(const struct group *group, struct writer *out)
     for (int32_t t = 0; t < group->topic_count; t++) {
         const struct group_topic *topic = group->topics[t];
         for (int32_t p = 0; p < topic->count; p++) {
-            const struct group_partition *partition = topic->partitions[p];
+            const struct group_partition *partition = &topic->partitions[p];
             int pending = 0;
             for (const struct group_pending *at = partition->pending; at; at = at->next)
                 pending += (int)at->transaction->producer_id * 100 + (int)at->value.offset;
