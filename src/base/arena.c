@@ -35,6 +35,14 @@ void arena_close(struct arena *arena)
     *arena = (struct arena){0};
 }
 
+size_t arena_held_bytes(const struct arena *arena)
+{
+    size_t bytes = 0;
+    for (const struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        bytes += sizeof *chunk + chunk->size;
+    return bytes;
+}
+
 void arena_reset(struct arena *arena, size_t limit_bytes)
 {
     struct arena_chunk *keep = NULL;

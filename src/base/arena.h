@@ -22,6 +22,9 @@ struct arena {
 void arena_init(struct arena *arena, size_t limit_bytes);
 void arena_close(struct arena *arena);
 
+/* Memory that it takes by now, handed out or not. */
+size_t arena_held_bytes(const struct arena *arena);
+
 /* Drop everything allocated, keeping one chunk for the next user. */
 void arena_reset(struct arena *arena, size_t limit_bytes);
 

@@ -180,6 +180,7 @@ static int run_join(struct classic_join *join, struct group *group, const struct
     struct consumer_step step = {
         .op = &join->op,
         .turn = turn,
+        .shard = group->consumer->shard,
         .arena = arena,
         .request = &translated,
         .client = &join->client,

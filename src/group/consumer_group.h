@@ -47,6 +47,7 @@ struct consumer_member {
     struct arena texts;
     struct consumer_current current; /* assignments owned */
     struct assignment target;        /* owned */
+    int64_t held;                    /* bytes accounted for it */
     /* soft */
     struct coord_timer session, rebalance;
     int32_t rebalance_epoch; /* that the timer was set for */
@@ -66,6 +67,7 @@ struct consumer_regex {
     struct str_array topics; /* ascending; in texts */
     int64_t version;         /* of the metadata image */
     int64_t timestamp_ms;
+    int64_t held;     /* bytes accounted for it */
     struct str regex; /* behind the struct */
 };
 
@@ -79,6 +81,7 @@ struct consumer_refresh;
 
 struct consumer_group {
     struct group *group;
+    struct group_shard *shard;
     int32_t epoch;
     int64_t metadata_hash;
     int32_t assignment_epoch;        /* -1: none */
@@ -93,6 +96,7 @@ struct consumer_group {
     struct map owned_topics;         /* by id: struct consumer_owned_topic */
     struct map owned_epochs;         /* by number << 32 | partition: int32_t */
     uint32_t next_number;
+    int64_t target_count; /* partitions in the targets of all members */
     /* soft */
     bool metadata_fresh;              /* metadata_hash is that of the image */
     struct consumer_refresh *refresh; /* of the expressions; NULL: none under way */

@@ -178,6 +178,7 @@ static int heartbeat_decide(struct coord_op *op, void *state, const struct coord
     struct consumer_step step = {
         .op = op,
         .turn = turn,
+        .shard = state,
         .arena = heartbeat->arena,
         .request = heartbeat->request,
         .client = &heartbeat->client,

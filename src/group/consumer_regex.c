@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "group/consumer_memory.h"
 #include "group/consumer_metadata.h"
 #include "group/consumer_records.h"
 #include "group/group.h"
@@ -108,13 +109,21 @@ static struct consumer_group *refreshed(struct group_shard *shard,
 }
 
 static int put_resolutions(struct coord_op *op, const struct consumer_refresh *refresh,
-                           const struct consumer_group *consumer, bool *ret_changed)
+                           const struct consumer_group *consumer, const struct coord_turn *turn,
+                           bool *ret_changed)
 {
+    int64_t held = 0;
     for (int32_t i = 0; i < refresh->count; i++) {
-        const struct resolution *item = &refresh->items[i];
+        struct resolution *item = &refresh->items[i];
         const struct consumer_regex *regex = consumer_regex_find(consumer, item->regex);
         if (!item->known || !regex || regex->members == 0)
             continue; /* nobody wants it any more */
+        int64_t bytes =
+            consumer_resolution_bytes(item->topics) - consumer_resolution_bytes(regex->topics);
+        item->known = group_may_hold(consumer->shard, turn, bytes > 0 ? held + bytes : 0);
+        if (!item->known)
+            continue;
+        held += bytes;
         *ret_changed = *ret_changed || !names_equal(regex->topics, item->topics);
         int err = put_consumer_regex(op, refresh->group, item->regex, item->topics,
                                      refresh->image->offset, refresh->began_wall_ms);
@@ -165,7 +174,7 @@ static int refresh_decide(struct coord_op *op, void *state, const struct coord_t
     bool changed = false;
     if (!consumer)
         return 0;
-    int err = put_resolutions(op, refresh, consumer, &changed);
+    int err = put_resolutions(op, refresh, consumer, turn, &changed);
     if (err != 0)
         return err;
     int64_t hash =

@@ -5,10 +5,13 @@
  *    matches it; an expression is in `regexes` as long as it has members or a resolution.
  * 2. owned_epochs has a partition as long as it is in assigned or revoking of a member; where
  *    records contradict each other the highest epoch counts.
- * 3. A member is in the map while it is in the group or has a target. */
+ * 3. A member is in the map while it is in the group or has a target.
+ * 4. What is held for members, topics, expressions and the group itself is accounted for with
+ *    group_hold: whoever changes one of them counts it anew. */
 #include <stdlib.h>
 
 #include "group/consumer_group.h"
+#include "group/consumer_memory.h"
 #include "group/consumer_migrate.h"
 #include "group/consumer_timers.h"
 #include "group/names.h"
@@ -131,6 +134,7 @@ void consumer_set_current(struct consumer_member *member, const struct consumer_
     now->revoking = assignment_copy(&current->revoking);
     own(member->group, &now->assigned, now->epoch);
     own(member->group, &now->revoking, now->epoch);
+    consumer_member_recount(member);
 }
 
 /* ---- subscriptions ---- */
@@ -147,12 +151,14 @@ static void topic_count(struct consumer_group *consumer, struct str name, int32_
         topic->name = (struct str){(const char *)(topic + 1), name.size};
         must(map_put_str(&consumer->topics, topic->name, &found) == 1);
         *found = topic;
+        group_hold(consumer->shard, consumer_topic_bytes(topic->name));
     }
     topic->by_name += by_name;
     topic->by_regex += by_regex;
     must(topic->by_name >= 0 && topic->by_regex >= 0);
     if (topic->by_name == 0 && topic->by_regex == 0) {
         must(map_remove_str(&consumer->topics, topic->name, NULL));
+        group_hold(consumer->shard, -consumer_topic_bytes(topic->name));
         free(topic);
     }
 }
@@ -169,6 +175,7 @@ static struct consumer_regex *regex_get(struct consumer_group *consumer, struct 
     arena_init(&regex->texts, 0);
     must(map_put_str(&consumer->regexes, regex->regex, &found) == 1);
     *found = regex;
+    consumer_regex_recount(consumer, regex);
     return regex;
 }
 
@@ -177,6 +184,7 @@ static void regex_drop_if_unused(struct consumer_group *consumer, struct consume
     if (regex->members > 0 || regex->resolved)
         return;
     must(map_remove_str(&consumer->regexes, regex->regex, NULL));
+    group_hold(consumer->shard, -regex->held);
     arena_close(&regex->texts);
     free(regex);
 }
@@ -237,6 +245,7 @@ void consumer_set_regex(struct group_shard *shard, struct consumer_group *consum
         regex->version = value->version;
         regex->timestamp_ms = value->timestamp;
     }
+    consumer_regex_recount(consumer, regex);
     regex_count(consumer, regex, 1);
     regex_drop_if_unused(consumer, regex);
 }
@@ -324,6 +333,7 @@ void consumer_set_subscription(struct group_shard *shard, struct consumer_member
     member->group->classic_count += from_classic - was_classic;
     count_subscription(member, 1);
     static_put(member);
+    consumer_member_recount(member);
     consumer_downgrade_look(shard, member->group);
 }
 
@@ -344,6 +354,7 @@ struct consumer_member *consumer_member_get(struct group_shard *shard,
     consumer_timers_init(member);
     must(map_put_str(&consumer->members, member->id, &found) == 1);
     *found = member;
+    consumer_member_recount(member);
     return member;
 }
 
@@ -356,6 +367,7 @@ static void member_drop_if_unused(struct group_shard *shard, struct consumer_mem
         coord_timer_cancel(shard->shard, &member->session);
         coord_timer_cancel(shard->shard, &member->rebalance);
     }
+    group_hold(shard, -member->held);
     arena_close(&member->texts);
     text_drop(&member->id);
     free(member);
@@ -363,15 +375,19 @@ static void member_drop_if_unused(struct group_shard *shard, struct consumer_mem
 
 void consumer_set_target(struct consumer_member *member, const struct assignment *target)
 {
+    member->group->target_count += target->count - member->target.count;
     assignment_drop(&member->target);
     member->target = assignment_copy(target);
     member->has_target = true;
+    consumer_member_recount(member);
 }
 
 void consumer_drop_target(struct group_shard *shard, struct consumer_member *member)
 {
+    member->group->target_count -= member->target.count;
     assignment_drop(&member->target);
     member->has_target = false;
+    consumer_member_recount(member);
     member_drop_if_unused(shard, member);
 }
 
@@ -386,7 +402,9 @@ void consumer_leave_group(struct group_shard *shard, struct consumer_member *mem
     struct consumer_group *consumer = member->group;
     consumer->classic_count -= member->subscription.classic != NULL;
     member->subscription = (struct consumer_subscription){0};
-    arena_reset(&member->texts, 0);
+    arena_close(&member->texts);
+    arena_init(&member->texts, 0);
+    consumer_member_recount(member);
     member->in_group = false;
     consumer->member_count--;
     if (shard->loaded) {
@@ -403,6 +421,8 @@ struct consumer_group *consumer_group_create(struct group_shard *shard, struct g
 {
     struct consumer_group *consumer = group_alloc(sizeof *consumer);
     consumer->group = group;
+    consumer->shard = shard;
+    group_hold(shard, consumer_group_bytes());
     consumer->epoch = CONSUMER_EPOCH_FIRST;
     consumer->assignment_epoch = CONSUMER_EPOCH_NONE;
     map_init(&consumer->members, MAP_STR, sizeof(struct consumer_member *), shard->seed);
@@ -440,6 +460,8 @@ void consumer_group_destroy(struct group_shard *shard, struct group *group)
     map_close(&consumer->regexes);
     map_close(&consumer->owned_topics);
     map_close(&consumer->owned_epochs);
+    must(consumer->target_count == 0);
+    group_hold(shard, -consumer_group_bytes());
     free(consumer);
     group->consumer = NULL;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "group/consumer_memory.h"
 #include "group/consumer_migrate.h"
 #include "group/consumer_records.h"
 #include "group/consumer_regex.h"
@@ -240,6 +241,19 @@ static bool same_subscription(const struct consumer_subscription *a,
            same_classic(a->classic, b->classic);
 }
 
+/* What the request brings may be held; what the member had makes room for it. */
+static bool has_memory(const struct consumer_step *step)
+{
+    bool known = step->member || step->replaced;
+    int64_t bytes = consumer_subscription_bytes(&step->after) -
+                    consumer_subscription_bytes(known ? &step->before : NULL);
+    if (!known)
+        bytes += consumer_member_bytes(step->member_id);
+    if (!step->consumer)
+        bytes += consumer_group_bytes();
+    return group_may_hold(step->shard, step->turn, bytes);
+}
+
 struct changes {
     bool subscription; /* names or expression: what it may own has to be looked at again */
     bool topics;       /* what the group wants may be something else: it needs a new epoch */
@@ -267,6 +281,9 @@ static int take_subscription(struct consumer_step *step, struct changes *ret)
     after->client_id = str_or_empty(step->client->client_id);
     after->client_host = step->client->host;
     after->classic = step->classic;
+    if (!has_memory(step))
+        return refuse(step, KAFKA_COORDINATOR_NOT_AVAILABLE,
+                      "The groups hold as much as jackdaw.group.memory.bytes allows.");
     int err = same_subscription(&step->before, after)
                   ? 0
                   : put_consumer_member(step->op, request->group_id, step->member_id, after);

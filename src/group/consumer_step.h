@@ -9,6 +9,7 @@ struct consumer_step {
     /* Who asks for what; set by the caller, strings in or above the arena. */
     struct coord_op *op;
     const struct coord_turn *turn;
+    const struct group_shard *shard;
     struct arena *arena;
     const struct consumer_group_heartbeat_request *request;
     const struct classic_client *client;

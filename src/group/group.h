@@ -204,8 +204,9 @@ void group_drop_if_unused(struct group_shard *shard, struct group *group);
 /* What an answer about this id has to wait for; `group` may be NULL. */
 int64_t group_await(const struct group_shard *shard, const struct group *group);
 
-/* Account for bytes that clients make the groups hold: members, what they offer, ids handed out.
- * Offsets are not among them; they are in the log, and expire. */
+/* Account for bytes that clients make the groups hold: members of both protocols, what they offer,
+ * subscribe to and are assigned, ids handed out. Offsets are not among them; they are in the log,
+ * and expire. */
 void group_hold(struct group_shard *shard, int64_t bytes);
 /* Whether so many bytes more are within jackdaw.group.memory.bytes. */
 bool group_may_hold(const struct group_shard *shard, const struct coord_turn *turn, int64_t bytes);

@@ -74,10 +74,12 @@ static char *dump(struct world *world)
     struct writer out = {0};
     int count = 0;
     if (consumer) {
-        line(&out, "epoch %d hash %lx assignment %d at %ld owned %zu topics %zu statics %zu\n",
+        line(&out,
+             "epoch %d hash %lx assignment %d at %ld owned %zu topics %zu statics %zu held %ld\n",
              consumer->epoch, (long)consumer->metadata_hash, consumer->assignment_epoch,
              (long)consumer->assignment_timestamp_ms, map_count(&consumer->owned_epochs),
-             map_count(&consumer->topics), map_count(&consumer->statics));
+             map_count(&consumer->topics), map_count(&consumer->statics),
+             (long)group_kit_state(&world->kit)->counts.held);
         for (struct map_at at = map_begin(&consumer->members); map_next(&consumer->members, &at);)
             members[count++] = *(struct consumer_member **)at.value;
     }
