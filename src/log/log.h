@@ -53,6 +53,7 @@ struct log_open_params {
     struct log_settings settings;
     bool clean;               /* the directory was closed cleanly: trust what is on disk */
     int64_t recovery_point;   /* known to be on disk below this; from the checkpoint file, else 0 */
+    bool gaps_stand;          /* a compacted log: gaps above it are no lost tails, see README */
     int64_t log_start_offset; /* from the checkpoint file, else 0 */
 };
 
@@ -62,14 +63,16 @@ struct log_open_report {
     int64_t dropped_bytes;   /* cut off the end */
     int32_t segments;
     int32_t indexes_rebuilt;
-    bool gaps; /* Apache Kafka's cleaner left some above the recovery point: flush, and write the
-                * checkpoint before anything else, or after a crash they look like lost tails */
+    bool gaps; /* there are some above the recovery point, and they stand: flush and write the
+                * checkpoint before `gaps_stand` is no longer given */
 };
 
 /* Load (and where needed recover) the log. Missing, stale or damaged indexes, producer snapshots
  * and epoch files are rebuilt; a torn or corrupt tail above the recovery point is cut off;
  * corruption below it, where data is known to have been on disk, answers -EUCLEAN and changes
- * nothing. INCONSISTENT_TOPIC_ID when partition.metadata names another id. BLOCKING. */
+ * nothing. INCONSISTENT_TOPIC_ID when partition.metadata names another id. -ESTALE: a gap was met,
+ * and it was Apache Kafka that wrote to this log last; nothing is changed, say that gaps stand.
+ * BLOCKING. */
 int log_open(const struct log_open_params *params, struct log **ret_log,
              struct log_open_report *ret_report);
 

@@ -15,6 +15,7 @@
 #define LOCK_FILE ".lock"
 #define META_FILE "meta.properties"
 #define MARKER_FILE ".kafka_cleanshutdown"
+#define SIGN_FILE "jackdaw-running"
 #define META_BYTES_MAX 65536
 #define MARKER_BYTES_MAX 4096
 
@@ -131,6 +132,17 @@ static int marker_read(struct log_dir *dir)
     return 0;
 }
 
+static int sign_look(struct log_dir *dir)
+{
+    char path[LOG_PATH_MAX];
+    struct env_stat stat;
+    int err = path_join(path, dir->path, SIGN_FILE);
+    if (err == 0)
+        err = env_stat(dir->env, path, &stat);
+    dir->is_signed = err == 0;
+    return err == -ENOENT ? 0 : err;
+}
+
 static int lock_take(struct log_dir *dir)
 {
     char path[LOG_PATH_MAX];
@@ -175,6 +187,8 @@ int log_dir_open(struct env *env, const char *path, struct log_dir *ret_dir)
         err = directory_id_add(&dir);
     if (err == 0)
         err = marker_read(&dir);
+    if (err == 0)
+        err = sign_look(&dir);
     if (err < 0) {
         log_dir_close(&dir);
         return err;
@@ -220,10 +234,10 @@ int log_dir_format(struct env *env, const char *path, const struct meta_properti
     return err < 0 ? err : meta_write(env, path, meta);
 }
 
-int log_dir_unmark_clean(struct log_dir *dir)
+static int file_remove(struct log_dir *dir, const char *name)
 {
     char path[LOG_PATH_MAX];
-    int err = path_join(path, dir->path, MARKER_FILE);
+    int err = path_join(path, dir->path, name);
     if (err == 0)
         err = env_unlink(dir->env, path);
     if (err < 0 && err != -ENOENT)
@@ -231,10 +245,35 @@ int log_dir_unmark_clean(struct log_dir *dir)
     return env_sync_dir(dir->env, dir->path);
 }
 
+int log_dir_sign(struct log_dir *dir)
+{
+    static const char text[] = "Jackdaw has this directory open, or crashed.\n";
+    char path[LOG_PATH_MAX];
+    int err = path_join(path, dir->path, SIGN_FILE);
+    if (err == 0)
+        err = env_replace(dir->env, path, text, sizeof text - 1);
+    dir->is_signed |= err == 0;
+    return err;
+}
+
+int log_dir_unsign(struct log_dir *dir)
+{
+    int err = dir->is_signed ? file_remove(dir, SIGN_FILE) : 0;
+    dir->is_signed &= err < 0;
+    return err;
+}
+
+int log_dir_unmark_clean(struct log_dir *dir)
+{
+    return file_remove(dir, MARKER_FILE);
+}
+
 int log_dir_mark_clean(struct log_dir *dir, int64_t broker_epoch)
 {
     char path[LOG_PATH_MAX], text[64];
     int err = path_join(path, dir->path, MARKER_FILE);
+    if (err == 0) /* first: a Kafka that takes the marker away must not leave the sign */
+        err = log_dir_unsign(dir);
     if (err < 0)
         return err;
     int size = snprintf(text, sizeof text, "{\"version\":0,\"brokerEpoch\":%lld}",

@@ -25,6 +25,7 @@ struct log_dir {
     int lock_file; /* -1: not open */
     struct meta_properties meta;
     bool was_clean;       /* the clean-shutdown marker was there at open */
+    bool is_signed;       /* see log_dir_sign */
     int64_t broker_epoch; /* from the marker, -1 unknown */
 };
 
@@ -49,6 +50,13 @@ int log_dir_is_empty(struct env *env, const char *path, bool *ret_empty);
 int log_dir_unmark_clean(struct log_dir *dir);
 int log_dir_mark_clean(struct log_dir *dir, int64_t broker_epoch);
 
+/* The sign of a directory that Jackdaw has open: with it and without the marker, Jackdaw crashed
+ * here. With neither it was Apache Kafka, which does not know the sign and so never takes it away,
+ * either: where Jackdaw crashed and Kafka came after it, the sign stays and is wrong. Writing the
+ * marker takes it away. Durable on return. BLOCKING. */
+int log_dir_sign(struct log_dir *dir);
+int log_dir_unsign(struct log_dir *dir);
+
 struct checkpoint_entry {
     struct str topic;
     int32_t partition;
@@ -61,8 +69,8 @@ struct checkpoint_entry {
 #define CHECKPOINT_CLEANER "cleaner-offset-checkpoint"
 #define CHECKPOINT_BYTES_MAX (64 * 1024 * 1024)
 
-/* Entries in the file's order. Missing or empty files give none; -EBADMSG for malformed ones. The
- * write is durable on return. BLOCKING. */
+/* Entries in the file's order; NULL entries when there is no such file; -EBADMSG for a malformed
+ * one. The write is durable on return. BLOCKING. */
 int checkpoint_read(struct log_dir *dir, const char *name, struct arena *arena,
                     struct checkpoint_entry **ret_entries, int32_t *ret_count);
 int checkpoint_write(struct log_dir *dir, const char *name, const struct checkpoint_entry *entries,

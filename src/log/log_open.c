@@ -128,7 +128,11 @@ static int open_folder(struct log *log, const struct log_open_params *params,
                        struct log_open_report *report)
 {
     struct folder folder;
-    struct recovery recovery = {.log = log, .folder = &folder, .clean = params->clean};
+    struct recovery recovery = {.log = log,
+                                .folder = &folder,
+                                .clean = params->clean,
+                                .gaps_stand =
+                                    params->gaps_stand && params->settings.cleanup_compact};
     int64_t lowered = INT64_MAX;
     int err = folder_load(log->env, log->say, log->dir, &folder);
     if (err < 0)

@@ -4,8 +4,8 @@
  * 1. Indexes are taken up at an entry that both indexes cover and whose batch stands where it says;
  *    everything after it is built anew, by the rule that appending uses.
  * 2. The first batch that is not whole and sound ends the log, and so does a segment that does not
- *    begin where the one before ended: its tail was lost. If records below the trusted offset are
- *    missing then, that is not a crash's doing: refuse. */
+ *    begin where the one before ended: its tail was lost, unless a cleaner may have worked there.
+ * If records below the trusted offset are missing then, that is not a crash's doing: refuse. */
 #include "log/recovery.h"
 
 #include <errno.h>
@@ -199,6 +199,18 @@ static int read_segment(struct recovery *recovery, int32_t i, bool *ret_ends_her
     return start > 0 ? load_first_timestamp(recovery, segment) : 0;
 }
 
+/* Between segment i and the next one there are offsets without records. */
+static int check_gap(struct recovery *recovery, bool *ret_ends_here)
+{
+    bool kafkas = false;
+    recovery->gaps |= recovery->gaps_stand;
+    if (recovery->gaps_stand)
+        return 0;
+    int err = recovery->log->settings.cleanup_compact ? recovery_was_kafkas(recovery, &kafkas) : 0;
+    *ret_ends_here = true;
+    return err < 0 ? err : kafkas ? -ESTALE : 0;
+}
+
 /* Whether what segment i holds fits what is known of it and of the next one. */
 static int check_segment(struct recovery *recovery, int32_t i, bool *ret_ends_here)
 {
@@ -212,19 +224,13 @@ static int check_segment(struct recovery *recovery, int32_t i, bool *ret_ends_he
         return !recovery->clean && result->end_offset < trusted ? -EUCLEAN : 0;
     if (recovery->clean || next <= trusted)
         return result->end_offset > next ? -EUCLEAN : 0;
-    bool lost_tail = result->end_offset > next || next - result->end_offset < LOST_TAIL_MAX;
-    /* Our cleaner works below the recovery point alone, Kafka's works above it, too: there a gap is
-     * no lost tail. */
-    if (recovery->was_kafkas && recovery->log->settings.cleanup_compact) {
-        lost_tail = result->end_offset > next;
-        recovery->gaps |= result->end_offset < next;
+    if (!*ret_ends_here && result->end_offset < next && next - result->end_offset < LOST_TAIL_MAX) {
+        int err = check_gap(recovery, ret_ends_here);
+        if (err < 0)
+            return err;
     }
-    if (result->end_offset != next && lost_tail) {
-        *ret_ends_here = true;
-        if (result->end_offset < trusted)
-            return -EUCLEAN;
-    }
-    return 0;
+    *ret_ends_here |= result->end_offset > next;
+    return *ret_ends_here && result->end_offset < trusted ? -EUCLEAN : 0;
 }
 
 int recovery_scan(struct recovery *recovery)
@@ -236,9 +242,7 @@ int recovery_scan(struct recovery *recovery)
     recovery->scans = calloc((size_t)count + 1, sizeof *recovery->scans);
     if (!recovery->scans)
         return -ENOMEM;
-    err = recovery_was_kafkas(recovery, &recovery->was_kafkas);
-    if (err == 0)
-        err = recovery_plan(recovery);
+    err = recovery_plan(recovery);
     for (int32_t i = 0; i < count && err == 0 && !ends_here; i++) {
         err = read_segment(recovery, i, &ends_here);
         if (err == 0)

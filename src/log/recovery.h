@@ -30,8 +30,8 @@ struct recovery {
     int32_t count;              /* segments that remain */
     int64_t trusted;            /* every record below this offset was known to be on disk */
     bool clean;                 /* all of it was */
-    bool was_kafkas;            /* Apache Kafka had it last, and was killed */
-    bool gaps;                  /* of its cleaner, above the trusted offset */
+    bool gaps_stand;            /* above the trusted offset, too */
+    bool gaps;                  /* and there are some */
     bool epochs_rebuild;        /* leader-epoch-checkpoint is missing or damaged */
     int64_t snapshot_offset;    /* producers are known up to here */
     int64_t recovered_bytes, dropped_bytes;
@@ -55,12 +55,14 @@ int recovery_plan(struct recovery *recovery);
 /* -1 without such a file. */
 int recovery_file_size(struct log *log, struct segment *segment, enum segment_file kind,
                        int64_t *ret_size);
-/* Whether it was Apache Kafka that wrote to this log last, and did not close it. */
+/* Whether the active segment's index says that Apache Kafka had this log last and did not close it.
+ */
 int recovery_was_kafkas(struct recovery *recovery, bool *ret_was);
 /* recovery.c: a last time entry for a segment that is not the active one. */
 void recovery_close_times(struct segment_scan *scan, const struct segment *segment);
 
-/* 0; -EUCLEAN when records below `trusted` are missing or damaged. BLOCKING. */
+/* 0; -EUCLEAN when records below `trusted` are missing or damaged; -ESTALE as log_open. BLOCKING.
+ */
 int recovery_scan(struct recovery *recovery);
 int recovery_apply(struct recovery *recovery);
 void recovery_close(struct recovery *recovery);

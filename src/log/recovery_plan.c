@@ -3,9 +3,7 @@
 #include "log/recovery.h"
 
 #include <errno.h>
-#include <string.h>
 
-#define INDEX_ENTRY_BYTES 8
 #define PREALLOCATED_MIN_BYTES 65536
 
 int recovery_file_size(struct log *log, struct segment *segment, enum segment_file kind,
@@ -30,25 +28,23 @@ int recovery_file_size(struct log *log, struct segment *segment, enum segment_fi
  * they are closed; ours have what was written. Small ones may be torn ones of ours. */
 int recovery_was_kafkas(struct recovery *recovery, bool *ret_was)
 {
-    static const uint8_t zeroes[INDEX_ENTRY_BYTES];
-    uint8_t last[INDEX_ENTRY_BYTES];
     int32_t count = recovery->folder->segment_count;
-    struct file_ref *file;
-    int64_t size = -1;
-    *ret_was = false;
-    if (recovery->clean || count < 2)
-        return 0;
     struct segment *segment = recovery_segment(recovery, count - 1);
+    struct index_entry last;
+    struct file_ref *file;
+    int64_t size;
     int err = recovery_file_size(recovery->log, segment, SEGMENT_INDEX, &size);
-    if (err < 0 || size < PREALLOCATED_MIN_BYTES)
+    if (err < 0 || size < PREALLOCATED_MIN_BYTES || size > INT32_MAX)
         return err;
     err = segment_file(recovery->log, segment, SEGMENT_INDEX, &file);
     if (err < 0)
         return err;
-    err = env_read_all(recovery->log->env, file_ref_descriptor(file), last, sizeof last,
-                       size - (int64_t)sizeof last);
+    struct index_file in = {recovery->log->env, file_ref_descriptor(file), INDEX_OFFSET,
+                            (int32_t)size / index_entry_size(INDEX_OFFSET), true};
+    err = index_read_entry(&in, in.count - 1, &last);
     file_ref_drop(file);
-    *ret_was = err == 0 && memcmp(last, zeroes, sizeof last) == 0;
+    if (err == 0)
+        *ret_was = last.key == 0 && last.value == 0;
     return err;
 }
 

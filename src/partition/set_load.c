@@ -114,6 +114,16 @@ static void say_recovered_all(struct partition_set *set)
                  kv_int("dropped_bytes", atomic_load(&set->dropped_bytes)));
 }
 
+/* It was Apache Kafka that had the directory last, whatever the sign says: Jackdaw crashed before
+ * that. The sign goes before the log is touched, so that after another crash this is known still. */
+static int dir_unsign(struct partition_dir *dir)
+{
+    pthread_mutex_lock(&dir->checkpoint_lock);
+    int err = log_dir_unsign(&dir->dir);
+    pthread_mutex_unlock(&dir->checkpoint_lock);
+    return err;
+}
+
 int set_partition_open(struct partition *partition, const struct found_log *found)
 {
     struct partition_set *set = partition->set;
@@ -132,11 +142,18 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
         .topic_id = partition->topic_id,
         .clean = found->clean,
         .recovery_point = found->recovery_point,
+        .gaps_stand = found->gaps_stand,
         .log_start_offset = found->log_start_offset,
     };
     set_log_settings(partition_settings(partition), set->producer_expiration_ms, &params.settings);
     struct log_open_report report = {0};
     int err = log_open(&params, &partition->log, &report);
+    if (err == -ESTALE) {
+        err = dir_unsign(partition->dir);
+        params.gaps_stand = true;
+        if (err == 0)
+            err = log_open(&params, &partition->log, &report);
+    }
     if (err != 0) {
         say_error(set->say, "cannot open log", kv_text("dir", path),
                   kv_text("error", err == -EUCLEAN
@@ -146,12 +163,10 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
     }
     if (report.recovered_bytes > 0 || report.dropped_bytes > 0 || report.indexes_rebuilt > 0)
         say_recovered(partition, path, &report);
-    if (report.gaps) {
-        int64_t end;
-        err = log_flush(partition->log, &end);
+    if (report.gaps) { /* see sign_dirs */
+        err = log_flush(partition->log, NULL);
         if (err < 0)
             return err;
-        atomic_store(&partition->dir->dirty, true); /* partition_set_load writes the checkpoint */
     }
     log_set_cleaned_to(partition->log, found->cleaned_to);
     partition_reset_marks(partition);
@@ -506,6 +521,7 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
             }
             item.dir = d;
             found.clean = set->dirs[d].dir.was_clean;
+            found.gaps_stand = !set->dirs[d].dir.is_signed || !contents[d].recovery;
             found.recovery_point =
                 entry_offset(contents[d].recovery, contents[d].recovery_count, &item, 0);
             found.log_start_offset =
@@ -547,6 +563,25 @@ static void load_run(struct partition_set *set, struct load_work *work, int32_t 
         set->env->ops->thread_join(started[i]);
 }
 
+/* Kafka's cleaner leaves gaps above the recovery point, ours does not. So a directory is signed as
+ * ours only when the written recovery points have passed all gaps in it: a crash before that leaves
+ * it Kafka's, and nothing is taken for a lost tail. */
+static void sign_dirs(struct partition_set *set, const struct dir_content *contents)
+{
+    for (int32_t d = 0; d < set->dir_count; d++) {
+        struct partition_dir *dir = &set->dirs[d];
+        if (atomic_load(&dir->offline) || (dir->dir.is_signed && contents[d].recovery) ||
+            set_checkpoint(set, dir, CHECKPOINT_RECOVERY_POINT) < 0)
+            continue;
+        int err = log_dir_sign(&dir->dir);
+        if (err < 0 && !log_error_passes(err))
+            partition_dir_fail(set, dir, err, "start");
+        else if (err < 0)
+            say_warn(set->say, "cannot sign a log directory", kv_text("dir", dir->dir.path),
+                     kv_text("error", result_text(err)));
+    }
+}
+
 int partition_set_load(struct partition_set *set, const struct partition_assignment *items,
                        int32_t count, int32_t threads)
 {
@@ -583,7 +618,7 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
             partition_unref(partition);
     }
     if (err == 0)
-        (void)set_checkpoints(set, false); /* of directories in which a log was flushed */
+        sign_dirs(set, contents);
     arena_close(&arena);
     return err;
 }

@@ -10,6 +10,7 @@
 /* What the checkpoints and folders of one directory say about one partition. */
 struct found_log {
     bool clean;
+    bool gaps_stand; /* see log_open_params */
     int64_t recovery_point;
     int64_t log_start_offset;
     int64_t cleaned_to; /* -1: unknown */

@@ -157,6 +157,61 @@ static void the_clean_marker_is_durable_both_ways(void **state)
     ram_disk_destroy(disk);
 }
 
+/* Opens after a loss of power. */
+static void reopen(struct ram_disk *disk, struct log_dir *dir)
+{
+    log_dir_close(dir);
+    ram_disk_crash(disk, RAM_CRASH_CLEAN);
+    assert_int_equal(log_dir_open(ram_disk_env(disk), "/data", dir), 0);
+}
+
+static void the_sign_stays_until_a_clean_stop(void **state)
+{
+    (void)state;
+    struct ram_disk *disk = formatted();
+    struct log_dir dir;
+    assert_int_equal(log_dir_open(ram_disk_env(disk), "/data", &dir), 0);
+    assert_false(dir.is_signed);
+    assert_int_equal(log_dir_sign(&dir), 0);
+    assert_true(dir.is_signed);
+    reopen(disk, &dir);
+    assert_true(dir.is_signed);
+    assert_int_equal(log_dir_unsign(&dir), 0);
+    reopen(disk, &dir);
+    assert_false(dir.is_signed);
+    assert_int_equal(log_dir_sign(&dir), 0);
+    assert_int_equal(log_dir_mark_clean(&dir, 17), 0);
+    reopen(disk, &dir);
+    assert_true(dir.was_clean);
+    assert_false(dir.is_signed);
+    log_dir_close(&dir);
+    ram_disk_destroy(disk);
+}
+
+/* With both, Kafka would take the marker away and leave the sign. */
+static void the_marker_and_the_sign_are_never_there_together(void **state)
+{
+    (void)state;
+    bool over = false;
+    for (int64_t call = 0; !over; call++) {
+        struct ram_disk *disk = formatted();
+        struct log_dir dir;
+        assert_int_equal(log_dir_open(ram_disk_env(disk), "/data", &dir), 0);
+        assert_int_equal(log_dir_sign(&dir), 0);
+        ram_disk_reseed(disk, (uint64_t)call);
+        ram_disk_die_at(disk, ram_disk_calls(disk) + call);
+        over = log_dir_mark_clean(&dir, 17) == 0;
+        log_dir_close(&dir);
+        ram_disk_crash(disk, RAM_CRASH_TORN);
+        ram_disk_die_at(disk, -1);
+        assert_int_equal(log_dir_open(ram_disk_env(disk), "/data", &dir), 0);
+        assert_false(dir.was_clean && dir.is_signed);
+        assert_true(dir.was_clean || !over);
+        log_dir_close(&dir);
+        ram_disk_destroy(disk);
+    }
+}
+
 static void an_unreadable_marker_still_means_clean(void **state)
 {
     (void)state;
@@ -365,6 +420,8 @@ int main(void)
         cmocka_unit_test(a_directory_without_id_is_given_one),
         cmocka_unit_test(formatting_needs_an_empty_directory),
         cmocka_unit_test(the_clean_marker_is_durable_both_ways),
+        cmocka_unit_test(the_sign_stays_until_a_clean_stop),
+        cmocka_unit_test(the_marker_and_the_sign_are_never_there_together),
         cmocka_unit_test(an_unreadable_marker_still_means_clean),
         cmocka_unit_test(checkpoints_round_trip_in_kafkas_text),
         cmocka_unit_test(checkpoints_are_read_strictly),

@@ -61,6 +61,7 @@ int kit_open(struct kit *kit)
         .settings = kit->settings,
         .clean = kit->clean,
         .recovery_point = kit->recovery_point,
+        .gaps_stand = kit->gaps_stand,
         .log_start_offset = kit->log_start_offset,
     };
     assert_null(kit->log);

@@ -18,6 +18,7 @@ struct kit {
     struct log_open_report report;
     struct log_append_result result; /* of the last append */
     struct uuid topic_id;
+    bool gaps_stand;
     int64_t recovery_point, log_start_offset; /* handed to the next open */
     bool clean;
 };

@@ -427,14 +427,12 @@ static void kafkas_preallocated_indexes_are_taken(void **state)
     assert_int_equal(kit_read_all(kit, 0, 700, NULL), 70);
 }
 
-/* Kafka's cleaner works above the recovery point, and Kafka may be killed before that rises: a gap
- * between segments is no lost tail then. A lost tail of our own it is. */
-static void a_gap_that_kafkas_cleaner_left_is_no_lost_tail(void **state)
+/* A compacted log of 40 records that was never flushed. Of its first segment the first batch alone
+ * remains, as a cleaner leaves it or a loss of power. Gives the last segment's index. */
+static void make_gap(struct kit *kit, int *ret_second, char ret_index[128])
 {
-    struct kit *kit = *state;
-    static uint8_t preallocated[1 << 20];
-    size_t size;
     char path[128];
+    size_t size;
     int second = 1, last;
     kit->settings.segment_bytes = 2000;
     kit->settings.cleanup_compact = true;
@@ -453,29 +451,74 @@ static void a_gap_that_kafkas_cleaner_left_is_no_lost_tail(void **state)
             break;
     }
     assert_in_range(second, 4, last - 1);
-    /* Of the first segment the first batch remains. */
     uint8_t *data = ram_disk_data(kit->disk, FILE_0("log"), &size);
-    ram_disk_put(kit->disk, FILE_0("log"), memcpy(preallocated, data, size), size / (size_t)second);
-    memset(preallocated, 0, size);
-    snprintf(path, sizeof path, KIT_DIR "/%020d.index", last);
-    ram_disk_put(kit->disk, path, preallocated, sizeof preallocated);
-    kit->clean = false;
-    kit->recovery_point = 0;
+    uint8_t *copy = malloc(size);
+    ram_disk_put(kit->disk, FILE_0("log"), memcpy(copy, data, size), size / (size_t)second);
+    free(copy);
+    snprintf(ret_index, 128, KIT_DIR "/%020d.index", last);
+    *ret_second = second;
+}
+
+/* Kafka's cleaner works above the recovery point, and Kafka may be killed before that rises: a gap
+ * between segments is no lost tail then. In what was ours last it is one. */
+static void a_gap_that_kafkas_cleaner_left_is_no_lost_tail(void **state)
+{
+    struct kit *kit = *state;
+    char index[128];
+    int second;
+    make_gap(kit, &second, index);
+    kit->gaps_stand = true;
     assert_int_equal(kit_open(kit), 0);
     assert_int_equal(log_end_offset(kit->log), 40);
     assert_int_equal(kit->report.dropped_bytes, 0);
     assert_int_equal(kit_read_all(kit, second, 1 << 20, NULL), 40);
     assert_true(kit->report.gaps);
-    /* The index is ours now, and so would be the loss, if the recovery point had not risen. */
     assert_int_equal(log_flush(kit->log, &kit->recovery_point), 0);
     assert_int_equal(kit->recovery_point, 40);
+    kit->gaps_stand = false;
     kit_drop(kit);
     assert_int_equal(kit_open(kit), 0);
     assert_int_equal(log_end_offset(kit->log), 40);
+    assert_false(kit->report.gaps);
     kit_drop(kit);
     kit->recovery_point = 0;
     assert_int_equal(kit_open(kit), 0);
     assert_int_equal(log_end_offset(kit->log), 1);
+}
+
+/* A log that is not compacted has no gaps, whoever had it. */
+static void a_gap_of_a_log_that_is_not_compacted_is_a_lost_tail(void **state)
+{
+    struct kit *kit = *state;
+    char index[128];
+    int second;
+    make_gap(kit, &second, index);
+    kit->settings.cleanup_compact = false;
+    kit->gaps_stand = true;
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_end_offset(kit->log), 1);
+}
+
+/* Kafka's active segment has a preallocated index. Who did not know better is told, before anything
+ * is changed. */
+static void a_gap_beside_kafkas_index_is_told(void **state)
+{
+    struct kit *kit = *state;
+    static const uint8_t preallocated[1 << 20];
+    char index[128];
+    size_t size;
+    int second;
+    make_gap(kit, &second, index);
+    ram_disk_put(kit->disk, index, preallocated, sizeof preallocated);
+    for (int times = 0; times < 2; times++) {
+        assert_int_equal(kit_open(kit), -ESTALE);
+        assert_non_null(ram_disk_data(kit->disk, index, &size));
+        assert_int_equal(size, sizeof preallocated);
+    }
+    kit->gaps_stand = true;
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_end_offset(kit->log), 40);
+    assert_int_equal(kit_read_all(kit, second, 1 << 20, NULL), 40);
 }
 
 static void leftovers_of_compaction_are_finished_or_removed(void **state)
@@ -587,6 +630,8 @@ int main(void)
         TEST(an_index_with_negative_positions_is_read_around),
         TEST(kafkas_preallocated_indexes_are_taken),
         TEST(a_gap_that_kafkas_cleaner_left_is_no_lost_tail),
+        TEST(a_gap_of_a_log_that_is_not_compacted_is_a_lost_tail),
+        TEST(a_gap_beside_kafkas_index_is_told),
         TEST(leftovers_of_compaction_are_finished_or_removed),
         TEST(another_topics_folder_is_refused),
         TEST(a_start_above_the_end_starts_over),

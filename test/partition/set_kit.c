@@ -227,15 +227,29 @@ static struct partition_assignment assignment(const struct kit *kit, int index)
                                          .settings = &topic->settings};
 }
 
-void kit_start(struct kit *kit)
+static int dirs_open(struct kit *kit, struct partition_dir *dirs)
+{
+    int err = 0;
+    for (int i = 0; i < kit->dir_count && err == 0; i++) {
+        err = log_dir_open(kit->env, dir_names[i], &dirs[i].dir);
+        if (err == 0)
+            err = log_dir_unmark_clean(&dirs[i].dir);
+    }
+    for (int i = 0; i < kit->dir_count && err < 0; i++)
+        log_dir_close(&dirs[i].dir);
+    return err;
+}
+
+int kit_try_start(struct kit *kit)
 {
     struct partition_assignment items[KIT_TOPICS_MAX];
     int32_t count = 0;
     struct partition_dir *dirs = calloc((size_t)kit->dir_count, sizeof *dirs);
     must(dirs && !kit->up);
-    for (int i = 0; i < kit->dir_count; i++) {
-        must(log_dir_open(kit->env, dir_names[i], &dirs[i].dir) == 0);
-        must(log_dir_unmark_clean(&dirs[i].dir) == 0);
+    int err = dirs_open(kit, dirs);
+    if (err < 0) {
+        free(dirs);
+        return err;
     }
     kit->files = file_cache_create(kit->env, 64);
     must(partition_set_init(&kit->set, kit->env, &kit->loop, &kit->epochs, &kit->say, kit->files,
@@ -246,6 +260,12 @@ void kit_start(struct kit *kit)
     must(partition_set_load(&kit->set, items, count, 1) == 0);
     partition_set_start(&kit->set);
     kit->up = true;
+    return 0;
+}
+
+void kit_start(struct kit *kit)
+{
+    must(kit_try_start(kit) == 0);
 }
 
 static bool is_quiet(struct kit *kit)
@@ -268,7 +288,8 @@ void kit_stop(struct kit *kit, bool clean)
 
 void kit_crash(struct kit *kit, enum ram_crash how)
 {
-    kit_stop(kit, false);
+    if (kit->up)
+        kit_stop(kit, false);
     ram_disk_crash(kit->disk, how);
 }
 

@@ -63,6 +63,7 @@ void kit_close(struct kit *kit);
 
 /* Load what the directories hold, and start. */
 void kit_start(struct kit *kit);
+int kit_try_start(struct kit *kit); /* -errno when a directory cannot be opened; then not started */
 /* In order, or (`clean` false) without writing anything down. */
 void kit_stop(struct kit *kit, bool clean);
 /* The disk loses what the machine or process would lose; no set is left. */
