@@ -11,6 +11,7 @@
 #include "base/errors.h"
 
 #define TABLE_FIRST 64
+#define TURN_THREADS_MAX 128
 #define REMOVED ((struct partition *)1)
 
 struct partition_table {
@@ -154,6 +155,25 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
     set_tend_init(set);
     set_clean_init(set, settings);
     return 0;
+}
+
+void set_take_turns(struct partition_set *set, const char *name, int64_t threads, int64_t turns,
+                    bool (*turn)(void *context), void *context)
+{
+    const struct env_ops *ops = set->env->ops;
+    struct env_thread *started[TURN_THREADS_MAX];
+    int32_t count = 0;
+    if (threads > turns)
+        threads = turns;
+    for (; count < threads - 1 && count < TURN_THREADS_MAX; count++) {
+        started[count] = ops->thread_start(set->env, name, NULL, turn, context);
+        if (!started[count])
+            break;
+    }
+    while (turn(context))
+        ;
+    for (int32_t i = 0; i < count; i++)
+        ops->thread_join(started[i]);
 }
 
 void set_destroy(struct partition_set *set)

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define THREADS_MAX 128
 #define SYNC_THREADS 64 /* for each directory */
 
 struct close_work {
@@ -53,53 +52,40 @@ static void close_fault(struct close_work *work, struct partition_dir *dir, int 
     atomic_store(&work->result, err);
 }
 
+/* False: descriptors have run out, and others may give some back. */
+static bool close_one(struct close_work *work, struct partition *partition, bool may_wait)
+{
+    if (atomic_load(&partition->dir->offline))
+        return true;
+    int err = work->step(partition->log);
+    if (may_wait && (err == -EMFILE || err == -ENFILE))
+        return false;
+    if (err < 0)
+        close_fault(work, partition->dir, err);
+    return true;
+}
+
 static bool close_turn(void *context)
 {
     struct close_work *work = context;
     int32_t i = atomic_fetch_add(&work->next, 1);
     if (i >= work->count)
         return false;
-    struct partition *partition = work->partitions[i];
     env_allow_blocking(work->set->env, true);
-    if (atomic_load(&partition->dir->offline))
-        return true;
-    int err = work->step(partition->log);
-    if (err == -EMFILE || err == -ENFILE)
-        work->again[i] = true;
-    else if (err < 0)
-        close_fault(work, partition->dir, err);
+    work->again[i] = !close_one(work, work->partitions[i], true);
     return true;
 }
 
-/* One step over all logs; a thread that cannot be started is done without. */
+/* One step over all logs. */
 static void close_pass(struct close_work *work, int (*step)(struct log *log), int32_t per_dir)
 {
-    struct env *env = work->set->env;
-    struct env_thread *started[THREADS_MAX];
-    int32_t count = 0;
-    int64_t threads = (int64_t)per_dir * work->set->dir_count;
-    if (threads > work->count)
-        threads = work->count;
     work->step = step;
     atomic_store(&work->next, 0);
-    for (; count < threads - 1 && count < THREADS_MAX; count++) {
-        started[count] = env->ops->thread_start(env, "close", NULL, close_turn, work);
-        if (!started[count])
-            break;
-    }
-    while (close_turn(work))
-        ;
-    for (int32_t i = 0; i < count; i++)
-        env->ops->thread_join(started[i]);
-    for (int32_t i = 0; i < work->count; i++) {
-        struct partition *partition = work->partitions[i];
-        if (!work->again[i] || atomic_load(&partition->dir->offline))
-            continue;
-        work->again[i] = false;
-        int err = step(partition->log);
-        if (err < 0)
-            close_fault(work, partition->dir, err);
-    }
+    set_take_turns(work->set, "close", (int64_t)per_dir * work->set->dir_count, work->count,
+                   close_turn, work);
+    for (int32_t i = 0; i < work->count; i++)
+        if (work->again[i])
+            (void)close_one(work, work->partitions[i], false);
 }
 
 /* The names of new folders, with one sync for each directory. */

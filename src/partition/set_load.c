@@ -4,9 +4,7 @@
  * served. A partition of an offline directory is there without a log: who asks for it is told
  * KAFKA_STORAGE_ERROR. So is one that was found nowhere while a directory is offline, because that
  * may be where it is. Memory or descriptors running out is no directory's fault and ends the start.
- *
- * At start a folder that belongs to no partition of the image is set aside as a stray, so that its
- * name is free for a new topic; what earlier deletions left is removed in the background. */
+ */
 #include "partition/set_private.h"
 
 #include <errno.h>
@@ -14,8 +12,6 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
-
-#define METADATA_TOPIC "__cluster_metadata"
 
 void set_log_settings(const struct topic_settings *topic, int64_t producer_expiration_ms,
                       struct log_settings *ret_settings)
@@ -115,7 +111,8 @@ static void say_recovered_all(struct partition_set *set)
 }
 
 /* It was Apache Kafka that had the directory last, whatever the sign says: Jackdaw crashed before
- * that. The sign goes before the log is touched, so that after another crash this is known still. */
+ * that. The sign goes before the log is touched, so that after another crash this is known still.
+ */
 static int dir_unsign(struct partition_dir *dir)
 {
     pthread_mutex_lock(&dir->checkpoint_lock);
@@ -163,7 +160,7 @@ int set_partition_open(struct partition *partition, const struct found_log *foun
     }
     if (report.recovered_bytes > 0 || report.dropped_bytes > 0 || report.indexes_rebuilt > 0)
         say_recovered(partition, path, &report);
-    if (report.gaps) { /* see sign_dirs */
+    if (report.gaps) { /* see set_dirs_sign */
         err = log_flush(partition->log, NULL);
         if (err < 0)
             return err;
@@ -251,246 +248,6 @@ static bool load_turn(void *context)
     return true;
 }
 
-static int folder_order(const void *a, const void *b)
-{
-    const struct partition_folder *x = a;
-    const struct partition_folder *y = b;
-    int order = str_compare(x->topic, y->topic);
-    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
-}
-
-static int entry_order(const void *a, const void *b)
-{
-    const struct checkpoint_entry *x = a;
-    const struct checkpoint_entry *y = b;
-    int order = str_compare(x->topic, y->topic);
-    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
-}
-
-/* What one directory holds, sorted for look-ups. */
-struct dir_content {
-    struct partition_folder *folders; /* of logs, all of the image once strays are set aside */
-    int32_t folder_count;
-    struct checkpoint_entry *recovery, *starts, *cleaned;
-    int32_t recovery_count, start_count, cleaned_count;
-};
-
-static int dir_content_read(struct partition_dir *dir, struct arena *arena,
-                            struct dir_content *ret_content)
-{
-    struct dir_content content = {0};
-    int err = log_dir_list(&dir->dir, arena, &content.folders, &content.folder_count);
-    if (err < 0)
-        return err;
-    err = checkpoint_read(&dir->dir, CHECKPOINT_RECOVERY_POINT, arena, &content.recovery,
-                          &content.recovery_count);
-    if (err < 0) { /* it only saves work: recover everything */
-        content.recovery_count = 0;
-    }
-    err = checkpoint_read(&dir->dir, CHECKPOINT_LOG_START, arena, &content.starts,
-                          &content.start_count);
-    if (err < 0)
-        content.start_count = 0;
-    err = checkpoint_read(&dir->dir, CHECKPOINT_CLEANER, arena, &content.cleaned,
-                          &content.cleaned_count);
-    if (err < 0) /* then all of it is dirty */
-        content.cleaned_count = 0;
-    atomic_store(&dir->has_cleaned, content.cleaned_count > 0);
-    if (content.folder_count)
-        qsort(content.folders, (size_t)content.folder_count, sizeof *content.folders, folder_order);
-    if (content.recovery_count)
-        qsort(content.recovery, (size_t)content.recovery_count, sizeof *content.recovery,
-              entry_order);
-    if (content.start_count)
-        qsort(content.starts, (size_t)content.start_count, sizeof *content.starts, entry_order);
-    if (content.cleaned_count)
-        qsort(content.cleaned, (size_t)content.cleaned_count, sizeof *content.cleaned, entry_order);
-    *ret_content = content;
-    return 0;
-}
-
-static int64_t entry_offset(const struct checkpoint_entry *entries, int32_t count,
-                            const struct partition_assignment *item, int64_t otherwise)
-{
-    struct checkpoint_entry key = {.topic = item->topic, .partition = item->index};
-    const struct checkpoint_entry *at =
-        count ? bsearch(&key, entries, (size_t)count, sizeof key, entry_order) : NULL;
-    return at ? at->offset : otherwise;
-}
-
-static bool dir_content_has(const struct dir_content *content,
-                            const struct partition_assignment *item)
-{
-    struct partition_folder key = {.topic = item->topic, .partition = item->index};
-    return content->folder_count &&
-           bsearch(&key, content->folders, (size_t)content->folder_count, sizeof key, folder_order);
-}
-
-/* ---- folders that are no partition's ---- */
-
-/* Folders that deletions left behind; freed by its own job. */
-struct leftovers {
-    struct env_job job;
-    struct env *env;
-    const struct say *say;
-    struct arena arena;
-    struct str *paths;
-    int32_t count, capacity;
-};
-
-static void leftovers_run(struct env_job *job)
-{
-    struct leftovers *leftovers = container_of(job, struct leftovers, job);
-    for (int32_t i = 0; i < leftovers->count; i++) {
-        int err = env_remove_tree(leftovers->env, leftovers->paths[i].data);
-        if (err < 0)
-            say_warn(leftovers->say, "cannot remove a deleted log",
-                     kv_str("dir", leftovers->paths[i]), kv_text("error", result_text(err)));
-    }
-}
-
-static void leftovers_finish(struct env_job *job)
-{
-    struct leftovers *leftovers = container_of(job, struct leftovers, job);
-    arena_close(&leftovers->arena);
-    free(leftovers);
-}
-
-/* Running out of memory here leaves a folder to the next start. */
-static void leftovers_add(struct leftovers *leftovers, const char *dir, struct str name)
-{
-    if (leftovers->count == leftovers->capacity) {
-        int32_t capacity = leftovers->capacity ? leftovers->capacity * 2 : 16;
-        struct str *grown = arena_array(&leftovers->arena, (size_t)capacity, sizeof *grown);
-        if (!grown)
-            return;
-        if (leftovers->count)
-            memcpy(grown, leftovers->paths, (size_t)leftovers->count * sizeof *grown);
-        leftovers->paths = grown;
-        leftovers->capacity = capacity;
-    }
-    const char *path = arena_printf(&leftovers->arena, "%s/%.*s", dir, name.size, name.data);
-    if (path)
-        leftovers->paths[leftovers->count++] = str_of(path);
-}
-
-static int item_order(const void *a, const void *b)
-{
-    const struct partition_assignment *x = *(const struct partition_assignment *const *)a;
-    const struct partition_assignment *y = *(const struct partition_assignment *const *)b;
-    int order = str_compare(x->topic, y->topic);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
-/* The partitions to load, sorted for look-ups. */
-struct wanted {
-    const struct partition_assignment **items;
-    int32_t count;
-};
-
-static bool is_wanted(const struct wanted *wanted, const struct partition_folder *folder)
-{
-    const struct partition_assignment key = {.topic = folder->topic, .index = folder->partition};
-    const struct partition_assignment *at = &key;
-    const struct partition_assignment **found =
-        wanted->count ? bsearch(&at, wanted->items, (size_t)wanted->count, sizeof at, item_order)
-                      : NULL;
-    return found &&
-           (uuid_is_zero(folder->topic_id) || uuid_equal(folder->topic_id, (*found)->topic_id));
-}
-
-static int wanted_init(struct wanted *wanted, struct arena *arena,
-                       const struct partition_assignment *items, int32_t count)
-{
-    wanted->items = arena_array(arena, (size_t)count + 1, sizeof *wanted->items);
-    if (!wanted->items)
-        return -ENOMEM;
-    for (int32_t i = 0; i < count; i++)
-        wanted->items[i] = &items[i];
-    wanted->count = count;
-    if (count)
-        qsort(wanted->items, (size_t)count, sizeof wanted->items[0], item_order);
-    return 0;
-}
-
-/* The topic was deleted, or made anew under its name, while this node was down. */
-static int stray_set_aside(struct partition_set *set, struct log_dir *dir,
-                           const struct partition_folder *folder)
-{
-    char path[LOG_PATH_MAX];
-    int err = log_dir_stray_folder(dir, folder->topic, folder->partition, path);
-    say_warn(set->say, "partition folder is of no known topic: set aside",
-             kv_text("dir", dir->path), kv_str("folder", folder->name),
-             kv_text("result", result_text(err)));
-    return err;
-}
-
-/* Leave the folders of wanted partitions alone in the content. */
-static int dir_content_clear(struct partition_set *set, struct log_dir *dir,
-                             struct dir_content *content, const struct wanted *wanted,
-                             struct leftovers *leftovers)
-{
-    int32_t kept = 0;
-    for (int32_t i = 0; i < content->folder_count; i++) {
-        const struct partition_folder *folder = &content->folders[i];
-        if (folder->kind == FOLDER_DELETED)
-            leftovers_add(leftovers, dir->path, folder->name);
-        if (folder->kind != FOLDER_LOG || str_equal(folder->topic, STR(METADATA_TOPIC)))
-            continue;
-        if (is_wanted(wanted, folder)) {
-            content->folders[kept++] = *folder;
-            continue;
-        }
-        int err = stray_set_aside(set, dir, folder);
-        if (err < 0)
-            return err;
-    }
-    content->folder_count = kept;
-    return 0;
-}
-
-/* Everything about one directory; its fault takes it offline. */
-static int load_look(struct partition_set *set, struct arena *arena, struct dir_content *contents)
-{
-    int err = 0;
-    for (int32_t d = 0; err == 0 && d < set->dir_count; d++) {
-        struct partition_dir *dir = &set->dirs[d];
-        contents[d] = (struct dir_content){0};
-        if (atomic_load(&dir->offline))
-            continue;
-        err = dir_content_read(dir, arena, &contents[d]);
-        if (err < 0)
-            err = set_dir_fault(set, dir, err);
-    }
-    return err;
-}
-
-static int load_clear(struct partition_set *set, struct arena *arena, struct dir_content *contents,
-                      const struct partition_assignment *items, int32_t count)
-{
-    struct wanted wanted;
-    int err = wanted_init(&wanted, arena, items, count);
-    struct leftovers *leftovers = err == 0 ? calloc(1, sizeof *leftovers) : NULL;
-    if (!leftovers)
-        return -ENOMEM;
-    leftovers->job = (struct env_job){.run = leftovers_run, .finish = leftovers_finish};
-    leftovers->env = set->env;
-    leftovers->say = set->say;
-    arena_init(&leftovers->arena, 0);
-    for (int32_t d = 0; err == 0 && d < set->dir_count; d++) {
-        err = dir_content_clear(set, &set->dirs[d].dir, &contents[d], &wanted, leftovers);
-        if (err < 0)
-            err = set_dir_fault(set, &set->dirs[d], err);
-    }
-    if (leftovers->count > 0)
-        env_job_submit(set->env, &leftovers->job);
-    else
-        leftovers_finish(&leftovers->job);
-    return err;
-}
-
-/* ---- opening ---- */
-
 /* -1: none is. */
 static int32_t offline_dir(const struct partition_set *set)
 {
@@ -523,11 +280,11 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
             found.clean = set->dirs[d].dir.was_clean;
             found.gaps_stand = !set->dirs[d].dir.is_signed || !contents[d].recovery;
             found.recovery_point =
-                entry_offset(contents[d].recovery, contents[d].recovery_count, &item, 0);
+                set_entry_offset(contents[d].recovery, contents[d].recovery_count, &item, 0);
             found.log_start_offset =
-                entry_offset(contents[d].starts, contents[d].start_count, &item, 0);
+                set_entry_offset(contents[d].starts, contents[d].start_count, &item, 0);
             found.cleaned_to =
-                entry_offset(contents[d].cleaned, contents[d].cleaned_count, &item, -1);
+                set_entry_offset(contents[d].cleaned, contents[d].cleaned_count, &item, -1);
         }
         if (item.dir < 0 && item.has_directory)
             item.dir = dir_with_id(set, item.directory); /* nothing was written to it yet */
@@ -544,44 +301,6 @@ static int load_prepare(struct partition_set *set, const struct partition_assign
     return 0;
 }
 
-/* Open all logs with this many threads; a thread that cannot be started is done without. */
-static void load_run(struct partition_set *set, struct load_work *work, int32_t threads)
-{
-    enum { THREADS_MAX = 64 };
-    struct env_thread *started[THREADS_MAX];
-    int32_t count = 0;
-    if (threads > work->count)
-        threads = work->count;
-    for (; count < threads - 1 && count < THREADS_MAX; count++) {
-        started[count] = set->env->ops->thread_start(set->env, "recovery", NULL, load_turn, work);
-        if (!started[count])
-            break;
-    }
-    while (load_turn(work))
-        ;
-    for (int32_t i = 0; i < count; i++)
-        set->env->ops->thread_join(started[i]);
-}
-
-/* Kafka's cleaner leaves gaps above the recovery point, ours does not. So a directory is signed as
- * ours only when the written recovery points have passed all gaps in it: a crash before that leaves
- * it Kafka's, and nothing is taken for a lost tail. */
-static void sign_dirs(struct partition_set *set, const struct dir_content *contents)
-{
-    for (int32_t d = 0; d < set->dir_count; d++) {
-        struct partition_dir *dir = &set->dirs[d];
-        if (atomic_load(&dir->offline) || (dir->dir.is_signed && contents[d].recovery) ||
-            set_checkpoint(set, dir, CHECKPOINT_RECOVERY_POINT) < 0)
-            continue;
-        int err = log_dir_sign(&dir->dir);
-        if (err < 0 && !log_error_passes(err))
-            partition_dir_fail(set, dir, err, "start");
-        else if (err < 0)
-            say_warn(set->say, "cannot sign a log directory", kv_text("dir", dir->dir.path),
-                     kv_text("error", result_text(err)));
-    }
-}
-
 int partition_set_load(struct partition_set *set, const struct partition_assignment *items,
                        int32_t count, int32_t threads)
 {
@@ -594,14 +313,14 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
     if (!contents || !counts || !loads)
         err = -ENOMEM;
     if (err == 0)
-        err = load_look(set, &arena, contents);
+        err = set_dirs_look(set, &arena, contents);
     if (err == 0)
-        err = load_clear(set, &arena, contents, items, count);
+        err = set_dirs_clear(set, &arena, contents, items, count);
     if (err == 0)
         err = load_prepare(set, items, count, contents, counts, loads);
     if (err == 0) {
         struct load_work work = {.env = set->env, .items = loads, .count = count};
-        load_run(set, &work, threads);
+        set_take_turns(set, "recovery", threads, count, load_turn, &work);
         say_recovered_all(set);
     }
     for (int32_t i = 0; loads && i < count; i++) {
@@ -618,7 +337,7 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
             partition_unref(partition);
     }
     if (err == 0)
-        sign_dirs(set, contents);
+        set_dirs_sign(set, contents);
     arena_close(&arena);
     return err;
 }

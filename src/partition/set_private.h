@@ -16,6 +16,14 @@ struct found_log {
     int64_t cleaned_to; /* -1: unknown */
 };
 
+/* What one directory holds, sorted for look-ups. */
+struct dir_content {
+    struct partition_folder *folders; /* of logs, all of the image once strays are set aside */
+    int32_t folder_count;
+    struct checkpoint_entry *recovery, *starts, *cleaned; /* NULL: no such file */
+    int32_t recovery_count, start_count, cleaned_count;
+};
+
 /* partition.c */
 /* Free at once; nobody else may know it any more. The log may be NULL. */
 void partition_destroy(struct partition *partition);
@@ -25,6 +33,25 @@ int set_insert(struct partition_set *set, struct partition *partition);
 /* Out of the table; the caller retires the partition. */
 void set_remove(struct partition_set *set, const struct partition *partition);
 void set_destroy(struct partition_set *set);
+/* Call `turn` until it answers false, from so many threads, but no more than there are `turns`;
+ * this one is of them, and one that cannot be started is done without. BLOCKING. */
+void set_take_turns(struct partition_set *set, const char *name, int64_t threads, int64_t turns,
+                    bool (*turn)(void *context), void *context);
+
+/* set_dirs.c: at start, before any loop runs. BLOCKING. */
+/* Everything about each directory; the fault of one takes it offline. `contents` has a place for
+ * each, and borrows from the arena. */
+int set_dirs_look(struct partition_set *set, struct arena *arena, struct dir_content *contents);
+/* Leave the folders of these partitions alone in the contents, and in the directories. */
+int set_dirs_clear(struct partition_set *set, struct arena *arena, struct dir_content *contents,
+                   const struct partition_assignment *items, int32_t count);
+bool dir_content_has(const struct dir_content *content, const struct partition_assignment *item);
+/* From one of its checkpoints. */
+int64_t set_entry_offset(const struct checkpoint_entry *entries, int32_t count,
+                         const struct partition_assignment *item, int64_t otherwise);
+/* All logs are open: the directories are Jackdaw's. */
+void set_dirs_sign(struct partition_set *set, const struct dir_content *contents);
+int set_entry_order(const void *a, const void *b); /* of checkpoint_entry, for qsort */
 
 /* set_load.c */
 /* Take the directory offline for what went wrong in it: 0; or the error back, if it is not the

@@ -93,14 +93,6 @@ static void tend_retention(struct tend_job *tend)
     epoch_reader_remove(&reader);
 }
 
-static int entry_order(const void *a, const void *b)
-{
-    const struct checkpoint_entry *x = a;
-    const struct checkpoint_entry *y = b;
-    int order = str_compare(x->topic, y->topic);
-    return order ? order : (x->partition > y->partition) - (x->partition < y->partition);
-}
-
 /* The offset to write, or false for none. */
 static bool checkpoint_offset(const struct partition *partition, const char *name,
                               int64_t *ret_offset)
@@ -165,7 +157,7 @@ static int dir_checkpoint(struct partition_set *set, struct checkpoint_walk *wal
         !atomic_exchange(&dir->has_cleaned, walk->count > 0) && walk->count == 0)
         return 0;
     if (walk->count)
-        qsort(walk->entries, (size_t)walk->count, sizeof *walk->entries, entry_order);
+        qsort(walk->entries, (size_t)walk->count, sizeof *walk->entries, set_entry_order);
     return checkpoint_write(&dir->dir, walk->name, walk->entries, walk->count);
 }
 
