@@ -20,16 +20,6 @@ static int64_t stride(void)
     return all && *all ? 1 : 3;
 }
 
-static int64_t cleanings(const struct kit *kit)
-{
-    return atomic_load(&kit->set.cleaner.cleaned_count);
-}
-
-static bool is_cleaning(struct kit *kit)
-{
-    return kit->set.cleaner.running > 0;
-}
-
 static bool is_over(struct kit *kit)
 {
     return kit->set.cleaner.running == 0 && !kit->set.cleaner.looking && !kit->jobs;
@@ -39,15 +29,13 @@ static bool is_over(struct kit *kit)
 static void prepare(struct kit *kit)
 {
     kit_init(kit, 1);
-    kit_topic(kit, 0, "a");
-    kit_start(kit);
-    kit_make(kit, 0);
+    kit_start_with(kit, 1);
     kit_put(kit, 0, 20, 60);
     kit_run_for(kit, 90 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(kit), 1);
+    assert_int_equal(kit_cleanings(kit), 1);
     kit_put(kit, 0, 20, 60);
     kit_sync(kit, 0);
-    kit_until(kit, is_cleaning);
+    kit_until(kit, kit_is_cleaning);
 }
 
 /* Below what the checkpoint says no key has two records. */
@@ -71,7 +59,7 @@ static void live_on(struct kit *kit)
     assert_false(atomic_load(&kit->set.dirs[0].offline));
     kit_put(kit, 0, 20, 60);
     kit_run_for(kit, 60 * KIT_SECOND_NS);
-    assert_true(cleanings(kit) >= 1);
+    assert_true(kit_cleanings(kit) >= 1);
     kit_check(kit, 0);
     check_claim(kit);
     assert_true(kit_count(kit, 0) < 40);
@@ -136,7 +124,7 @@ static void fail_at_calls(int error, int64_t first, int64_t every)
             kit_check(&kit, 0);
             /* It is tried again by itself. */
             kit_run_for(&kit, 60 * KIT_SECOND_NS);
-            assert_int_equal(cleanings(&kit), 2);
+            assert_int_equal(kit_cleanings(&kit), 2);
             kit_check(&kit, 0);
             check_claim(&kit);
             assert_true(kit_count(&kit, 0) < 40);
@@ -168,14 +156,12 @@ static void a_full_disk_is_waited_for(void **state)
     (void)state;
     struct kit kit;
     kit_init(&kit, 1);
-    kit_topic(&kit, 0, "a");
-    kit_start(&kit);
-    kit_make(&kit, 0);
+    kit_start_with(&kit, 1);
     kit_put(&kit, 0, 20, 60);
-    kit_until(&kit, is_cleaning);
+    kit_until(&kit, kit_is_cleaning);
     ram_disk_fail_writes(kit.disk, -1, -ENOSPC);
     kit_run_for(&kit, 300 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 0);
+    assert_int_equal(kit_cleanings(&kit), 0);
     assert_false(atomic_load(&kit.set.dirs[0].offline));
     assert_int_equal(atomic_load(&kit.set.cleaner.uncleanable_count), 0);
     assert_true(kit_said(&kit, "WARN cannot clean a log now log=a-0"));
@@ -183,7 +169,7 @@ static void a_full_disk_is_waited_for(void **state)
     kit_check(&kit, 0);
     ram_disk_fail_writes(kit.disk, 0, 0);
     kit_run_for(&kit, 16 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit_check(&kit, 0);
     kit_close(&kit);
 }
@@ -194,25 +180,21 @@ static void a_log_that_cannot_be_cleaned_now_does_not_hold_up_the_others(void **
     (void)state;
     struct kit kit;
     kit_init(&kit, 2);
-    kit_topic(&kit, 0, "a")->dir = 0;
-    kit_topic(&kit, 1, "b")->dir = 1;
-    kit_start(&kit);
-    kit_make(&kit, 0);
-    kit_make(&kit, 1);
+    kit_start_with(&kit, 2);
     kit_put(&kit, 0, 20, 60);
     kit_put(&kit, 1, 20, 60);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     kit_put(&kit, 0, 20, 300); /* the dirtiest */
     kit_put(&kit, 1, 20, 60);
     kit_fail_dir(&kit, 0, -ENOSPC);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 3);
+    assert_int_equal(kit_cleanings(&kit), 3);
     assert_true(kit_count(&kit, 1) < 40);
     assert_true(kit_count(&kit, 0) > 300);
     kit_fail_dir(&kit, 0, 0);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 4);
+    assert_int_equal(kit_cleanings(&kit), 4);
     kit_check(&kit, 0);
     kit_check(&kit, 1);
     kit_close(&kit);
@@ -224,14 +206,12 @@ static void a_checkpoint_that_found_no_room_is_written_later(void **state)
     (void)state;
     struct kit kit;
     kit_init(&kit, 1);
-    kit_topic(&kit, 0, "a");
-    kit_start(&kit);
-    kit_make(&kit, 0);
+    kit_start_with(&kit, 1);
     kit_put(&kit, 0, 20, 60);
-    kit_until(&kit, is_cleaning);
+    kit_until(&kit, kit_is_cleaning);
     while (!kit_said(&kit, "cleaned a log"))
         kit_step(&kit);
-    assert_true(is_cleaning(&kit));
+    assert_true(kit_is_cleaning(&kit));
     atomic_store(&kit.set.dirs[0].dirty, false); /* nothing else asks for them */
     ram_disk_fail_writes(kit.disk, 1, -ENOSPC);
     kit_until(&kit, is_over);
@@ -247,30 +227,26 @@ static void a_directory_that_fails_leaves_the_other_one_clean(void **state)
     (void)state;
     struct kit kit;
     kit_init(&kit, 2);
-    kit_topic(&kit, 0, "a")->dir = 0;
-    kit_topic(&kit, 1, "b")->dir = 1;
-    kit_start(&kit);
-    kit_make(&kit, 0);
-    kit_make(&kit, 1);
+    kit_start_with(&kit, 2);
     kit_put(&kit, 0, 20, 60);
     kit_put(&kit, 1, 20, 60);
     kit_fail_dir(&kit, 0, -EIO);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
     assert_true(atomic_load(&kit.set.dirs[0].offline));
     assert_false(atomic_load(&kit.set.dirs[1].offline));
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     assert_int_equal(kit_said_times(&kit, "log directory offline"), 1);
     kit_check(&kit, 1);
     kit_put(&kit, 1, 20, 60);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     kit_fail_dir(&kit, 0, 0);
     kit_stop(&kit, true);
     kit_start(&kit);
     kit_check(&kit, 0);
     kit_check(&kit, 1);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     assert_true(kit_count(&kit, 0) < 40);
     kit_close(&kit);
 }

@@ -15,25 +15,10 @@
 #define HOUR_NS (HOUR_MS * 1000000)
 #define BACKOFF_NS (15 * KIT_SECOND_NS)
 
-static int64_t cleanings(const struct kit *kit)
-{
-    return atomic_load(&kit->set.cleaner.cleaned_count);
-}
-
-static bool one_is_cleaned(struct kit *kit)
-{
-    return cleanings(kit) >= 1;
-}
-
 static void start_with(struct kit *kit, int topics)
 {
-    static const char *const names[] = {"a", "b", "c", "d"};
     kit_init(kit, 1);
-    for (int i = 0; i < topics; i++)
-        kit_topic(kit, i, names[i]);
-    kit_start(kit);
-    for (int i = 0; i < topics; i++)
-        kit_make(kit, i);
+    kit_start_with(kit, topics);
 }
 
 /* The order in which logs were cleaned, as "a b …". */
@@ -56,7 +41,7 @@ static void a_dirty_log_is_cleaned_after_the_backoff(void **state)
     kit_run_for(&kit, 60 * KIT_SECOND_NS); /* the start's own look is over */
     kit_put(&kit, 0, 4, 60);
     int64_t began_ns = kit.now_ns;
-    kit_until(&kit, one_is_cleaned);
+    kit_until(&kit, kit_one_is_cleaned);
     assert_true(kit.now_ns - began_ns >= BACKOFF_NS);
     assert_true(kit.now_ns - began_ns < BACKOFF_NS + KIT_SECOND_NS);
     kit_check(&kit, 0);
@@ -79,7 +64,7 @@ static void a_log_of_another_policy_is_left_alone(void **state)
     /* Until its policy changes; then nothing needs to be appended. */
     kit.topics[0].settings.cleanup_compact = true;
     kit_change(&kit, 0);
-    kit_until(&kit, one_is_cleaned);
+    kit_until(&kit, kit_one_is_cleaned);
     kit_check(&kit, 0);
     kit_close(&kit);
 }
@@ -89,10 +74,8 @@ static void a_disabled_cleaner_cleans_nothing(void **state)
     (void)state;
     struct kit kit;
     kit_init(&kit, 1);
-    kit_topic(&kit, 0, "a");
     kit.broker.log_cleaner_enable = false;
-    kit_start(&kit);
-    kit_make(&kit, 0);
+    kit_start_with(&kit, 1);
     kit_put(&kit, 0, 4, 60);
     kit_run_for(&kit, HOUR_NS);
     assert_int_equal(kit_count(&kit, 0), 60);
@@ -109,11 +92,11 @@ static void without_threads_nothing_is_cleaned_until_there_are_some(void **state
     kit_put(&kit, 0, 4, 60);
     kit_put(&kit, 1, 4, 60);
     kit_run_for(&kit, HOUR_NS);
-    assert_int_equal(cleanings(&kit), 0);
+    assert_int_equal(kit_cleanings(&kit), 0);
     kit.broker.log_cleaner_threads = 2;
     kit_configure(&kit);
     kit_run_for(&kit, 16 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     kit_close(&kit);
 }
 
@@ -123,7 +106,7 @@ static bool both_are_cleaned(struct kit *kit)
 {
     if (kit->set.cleaner.running > most_running)
         most_running = kit->set.cleaner.running;
-    return cleanings(kit) == 2;
+    return kit_cleanings(kit) == 2;
 }
 
 static void as_many_logs_are_cleaned_at_once_as_there_are_threads(void **state)
@@ -158,7 +141,7 @@ static void the_dirtiest_log_comes_first(void **state)
         for (int topic = 0; topic < 3; topic++)
             kit_put(&kit, topic, 40, 120);
         kit_run_for(&kit, 60 * KIT_SECOND_NS);
-        assert_int_equal(cleanings(&kit), 3);
+        assert_int_equal(kit_cleanings(&kit), 3);
         kit_forget_lines(&kit);
         for (int topic = 0; topic < 3; topic++)
             kit_put(&kit, topic, 40, grown[i][topic]);
@@ -175,16 +158,16 @@ static void a_log_below_its_ratio_waits_until_it_is_above(void **state)
     struct kit kit;
     start_with(&kit, 1);
     kit_put(&kit, 0, 40, 120);
-    kit_until(&kit, one_is_cleaned);
+    kit_until(&kit, kit_one_is_cleaned);
     kit.topics[0].settings.min_cleanable_dirty_ratio = 0.5;
     kit_change(&kit, 0);
     kit_run_for(&kit, KIT_SECOND_NS); /* the look of that end */
     kit_put(&kit, 0, 40, 20);
     kit_run_for(&kit, HOUR_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit_put(&kit, 0, 40, 120);
     kit_run_for(&kit, 16 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     kit_close(&kit);
 }
 
@@ -196,14 +179,14 @@ static void the_ratio_may_be_lowered_while_nothing_is_appended(void **state)
     kit.topics[0].settings.min_cleanable_dirty_ratio = 0.99;
     kit_change(&kit, 0);
     kit_put(&kit, 0, 40, 120);
-    kit_until(&kit, one_is_cleaned); /* all of it is dirty: 1 */
+    kit_until(&kit, kit_one_is_cleaned); /* all of it is dirty: 1 */
     kit_put(&kit, 0, 40, 120);
     kit_run_for(&kit, HOUR_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit.topics[0].settings.min_cleanable_dirty_ratio = 0.1;
     kit_change(&kit, 0);
     kit_run_for(&kit, 16 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     kit_close(&kit);
 }
 
@@ -220,7 +203,7 @@ static void a_lag_holds_records_back_and_its_end_is_met_in_time(void **state)
     int64_t sleeps = kit.sleeps;
     /* The timer stands at the very moment, and nothing is appended. */
     kit_run_for(&kit, 16 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     assert_true(kit.sleeps - sleeps < 6);
     kit_check(&kit, 0);
     kit_close(&kit);
@@ -233,14 +216,14 @@ static void a_log_is_cleaned_before_the_longest_lag_has_passed(void **state)
     struct kit kit;
     start_with(&kit, 1);
     kit_put(&kit, 0, 40, 200);
-    kit_until(&kit, one_is_cleaned);
+    kit_until(&kit, kit_one_is_cleaned);
     int64_t cleaned_to = kit_checkpoint(&kit, 0, 0);
     kit.topics[0].settings.min_cleanable_dirty_ratio = 0.9;
     kit.topics[0].settings.max_compaction_lag_ms = 6 * HOUR_MS;
     kit_change(&kit, 0);
     kit_put(&kit, 0, 40, 5);
     kit_run_for(&kit, 5 * HOUR_NS);
-    assert_true(cleanings(&kit) <= 2); /* what was dirty before the change */
+    assert_true(kit_cleanings(&kit) <= 2); /* what was dirty before the change */
     assert_true(kit_checkpoint(&kit, 0, 0) >= cleaned_to);
     /* Retention looks every five minutes, and segments are closed then. */
     kit_run_for(&kit, HOUR_NS + 11 * 60 * KIT_SECOND_NS);
@@ -258,15 +241,11 @@ static void nothing_wakes_up_while_nothing_is_dirty(void **state)
     kit_init(&kit, 1);
     kit.broker.log_retention_check_interval_ms = 1000 * HOUR_MS;
     kit.broker.log_flush_offset_checkpoint_interval_ms = INT32_MAX;
-    kit_topic(&kit, 0, "a");
-    kit_topic(&kit, 1, "b");
-    kit_start(&kit);
-    kit_make(&kit, 0);
-    kit_make(&kit, 1);
+    kit_start_with(&kit, 2);
     kit_put(&kit, 0, 4, 60);
     kit_put(&kit, 1, 4, 60);
     kit_run_for(&kit, HOUR_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     int64_t sleeps = kit.sleeps, jobs = kit.jobs_run, turns = kit.turns;
     kit_run_for(&kit, 23 * HOUR_NS);
     assert_int_equal(kit.sleeps, sleeps);
@@ -314,11 +293,11 @@ static void a_backoff_of_nothing_does_not_spin(void **state)
     int64_t turns = kit.turns;
     ram_disk_fail_writes(kit.disk, -1, -ENOSPC);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 0);
+    assert_int_equal(kit_cleanings(&kit), 0);
     assert_true(kit.turns - turns < 60 * 12);
     ram_disk_fail_writes(kit.disk, 0, 0);
     kit_run_for(&kit, 5 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit_close(&kit);
 }
 
@@ -327,25 +306,23 @@ static void the_backoff_may_be_changed(void **state)
     (void)state;
     struct kit kit;
     kit_init(&kit, 1);
-    kit.broker.log_retention_check_interval_ms =
-        1000 * HOUR_MS; /* it makes the cleaner look, too */
-    kit_topic(&kit, 0, "a");
-    kit_start(&kit);
-    kit_make(&kit, 0);
+    /* Retention makes the cleaner look, too. */
+    kit.broker.log_retention_check_interval_ms = 1000 * HOUR_MS;
+    kit_start_with(&kit, 1);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
     kit.broker.log_cleaner_backoff_ms = 100;
     kit_configure(&kit);
     kit_put(&kit, 0, 4, 60);
     kit_run_for(&kit, KIT_SECOND_NS / 2);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit.broker.log_cleaner_backoff_ms = HOUR_MS;
     kit_configure(&kit);
     kit_run_for(&kit, 2 * HOUR_NS);
     kit_put(&kit, 0, 4, 60);
     kit_run_for(&kit, HOUR_NS - KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit_run_for(&kit, 2 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     kit_close(&kit);
 }
 
@@ -359,18 +336,18 @@ static void a_small_map_takes_more_cleanings(void **state)
     kit_configure(&kit);
     kit_put(&kit, 0, 60, 180);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_true(cleanings(&kit) > 5);
+    assert_true(kit_cleanings(&kit) > 5);
     struct log *log = kit_partition(&kit, 0)->log;
     kit_check(&kit, 0);
     assert_true(log_cleaned_to(log) > log_end_offset(log) - 30);
 
     /* A larger one, from the next cleaning on. */
-    int64_t before = cleanings(&kit);
+    int64_t before = kit_cleanings(&kit);
     kit.broker.log_cleaner_dedupe_buffer_size = 1 << 20;
     kit_configure(&kit);
     kit_put(&kit, 0, 60, 180);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), before + 1);
+    assert_int_equal(kit_cleanings(&kit), before + 1);
     kit_check(&kit, 0);
     kit_close(&kit);
 }
@@ -390,7 +367,7 @@ static void what_is_cleaned_is_written_down_for_each_directory(void **state)
         kit_put(&kit, i, 4, 60 + 20 * i);
     }
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     int64_t a = log_cleaned_to(kit_partition(&kit, 0)->log);
     int64_t b = log_cleaned_to(kit_partition(&kit, 1)->log);
     assert_true(a > 0 && b > a);
@@ -408,7 +385,7 @@ static void what_is_cleaned_is_written_down_for_each_directory(void **state)
             kit_crash(&kit, RAM_CRASH_PROCESS);
         kit_start(&kit);
         kit_run_for(&kit, 60 * KIT_SECOND_NS);
-        assert_int_equal(cleanings(&kit), 0);
+        assert_int_equal(kit_cleanings(&kit), 0);
         assert_int_equal(log_cleaned_to(kit_partition(&kit, 0)->log), a);
         assert_int_equal(log_cleaned_to(kit_partition(&kit, 1)->log), b);
     }
@@ -436,7 +413,7 @@ static void a_damaged_log_is_left_until_a_restart_and_the_others_go_on(void **st
     assert_non_null(data);
     data[size / 2] ^= 1;
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     assert_int_equal(atomic_load(&kit.set.cleaner.uncleanable_count), 1);
     assert_int_equal(
         kit_said_times(&kit, "ERROR a log cannot be cleaned: it is damaged log=a-0 dir=/one"), 1);
@@ -446,7 +423,7 @@ static void a_damaged_log_is_left_until_a_restart_and_the_others_go_on(void **st
     kit_put(&kit, 0, 4, 60);
     kit_put(&kit, 1, 4, 60);
     kit_run_for(&kit, HOUR_NS);
-    assert_int_equal(cleanings(&kit), 2);
+    assert_int_equal(kit_cleanings(&kit), 2);
     assert_int_equal(kit_said_times(&kit, "it is damaged"), 1);
     kit_check(&kit, 1);
 
@@ -455,7 +432,7 @@ static void a_damaged_log_is_left_until_a_restart_and_the_others_go_on(void **st
     ram_disk_data(kit.disk, "/one/a-0/00000000000000000000.log", &size)[size / 2] ^= 1;
     kit_start(&kit);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     assert_int_equal(atomic_load(&kit.set.cleaner.uncleanable_count), 0);
     kit_check(&kit, 0);
     assert_true(kit_count(&kit, 0) < 40);
@@ -473,13 +450,13 @@ static void a_damaged_log_is_forgotten_with_its_topic(void **state)
     uint8_t *data = ram_disk_data(kit.disk, "/one/a-0/00000000000000000000.log", &size);
     data[size / 2] ^= 1;
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 0);
+    assert_int_equal(kit_cleanings(&kit), 0);
     kit_delete(&kit, 0);
     kit_topic(&kit, 0, "a");
     kit_make(&kit, 0);
     kit_put(&kit, 0, 4, 60);
     kit_run_for(&kit, 60 * KIT_SECOND_NS);
-    assert_int_equal(cleanings(&kit), 1);
+    assert_int_equal(kit_cleanings(&kit), 1);
     kit_check(&kit, 0);
     kit_close(&kit);
 }

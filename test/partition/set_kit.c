@@ -268,6 +268,19 @@ void kit_start(struct kit *kit)
     must(kit_try_start(kit) == 0);
 }
 
+void kit_start_with(struct kit *kit, int topics)
+{
+    static const char *const names[KIT_TOPICS_MAX] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    for (int i = 0; i < topics; i++) {
+        struct kit_topic *topic = kit_topic(kit, i, names[i]);
+        if (kit->dir_count > 1)
+            topic->dir = i < kit->dir_count ? i : kit->dir_count - 1;
+    }
+    kit_start(kit);
+    for (int i = 0; i < topics; i++)
+        kit_make(kit, i);
+}
+
 static bool is_quiet(struct kit *kit)
 {
     return partition_set_quiet(&kit->set);
@@ -530,6 +543,23 @@ int64_t kit_checkpoint(struct kit *kit, int dir, int index)
             offset = entries[i].offset;
     arena_close(&arena);
     return offset;
+}
+
+/* ---- the cleaner ---- */
+
+int64_t kit_cleanings(const struct kit *kit)
+{
+    return atomic_load(&kit->set.cleaner.cleaned_count);
+}
+
+bool kit_is_cleaning(struct kit *kit)
+{
+    return kit->set.cleaner.running > 0;
+}
+
+bool kit_one_is_cleaned(struct kit *kit)
+{
+    return kit_cleanings(kit) >= 1;
 }
 
 /* ---- running ---- */

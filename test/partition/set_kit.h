@@ -64,6 +64,9 @@ void kit_close(struct kit *kit);
 /* Load what the directories hold, and start. */
 void kit_start(struct kit *kit);
 int kit_try_start(struct kit *kit); /* -errno when a directory cannot be opened; then not started */
+/* Start with `topics` new topics, "a", "b" and so on: each in a directory of its own, if there are
+ * two, where the last one has the rest. */
+void kit_start_with(struct kit *kit, int topics);
 /* In order, or (`clean` false) without writing anything down. */
 void kit_stop(struct kit *kit, bool clean);
 /* The disk loses what the machine or process would lose; no set is left. */
@@ -87,6 +90,11 @@ void kit_put(struct kit *kit, int index, int keys, int count);
 void kit_sync(struct kit *kit, int index);
 /* Every write to a file in this directory fails, until told so again with 0. */
 void kit_fail_dir(struct kit *kit, int dir, int error);
+
+/* What the cleaner has done, and does. */
+int64_t kit_cleanings(const struct kit *kit);
+bool kit_is_cleaning(struct kit *kit);
+bool kit_one_is_cleaned(struct kit *kit);
 
 /* One thing; false when nothing is left that could ever happen before `sleep_until_ns`. */
 bool kit_step(struct kit *kit);
