@@ -1,5 +1,5 @@
-"""What the jobs that are killed have in common: processes that say how they are, input that is fed while they live, and
-a reader of what is committed."""
+"""What the jobs that are killed have in common: processes that say how they are, input that is fed while they live, a
+reader of what is committed, and how all that is played."""
 import contextlib
 import pathlib
 import queue
@@ -13,6 +13,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lib import paths
 from lib.driver import compiled, jars, java
+from lib.load import create_topic
+from lib.target import Target
 
 WAIT_S = 120 * paths.PATIENCE
 FENCED = 3  # the status with which a job says that another has its place
@@ -20,6 +22,8 @@ SETTINGS = {"group.initial.rebalance.delay.ms": "300", "group.min.session.timeou
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
             "offsets.topic.num.partitions": "5", "transaction.state.log.num.partitions": "5"}
 FOLDER = pathlib.Path(__file__).resolve().parent
+PARTITIONS = 4
+INSTANCES = 2
 
 
 class Wrong(AssertionError):
@@ -183,3 +187,29 @@ def kill_and_feed(address, topic, records, jobs, reader, outputs, kills, seed):
             stalls.append(time.monotonic() - killed)
             victim.until_running()
     return stalls
+
+
+def play(options, folder, source, sink, command, records, outputs):
+    """Two instances of a job go from one topic to another on a broker of their own. `command(address, n)` starts
+    instance n, `outputs` is as in kill_and_feed. Returns what is committed in the sink, each partition's (key, value)s,
+    and how long it took, as text."""
+    instances = []
+    with Target(options.target, folder / "node", SETTINGS) as target:
+        for topic in (source, sink):
+            create_topic(target.address, topic, PARTITIONS)
+        try:
+            for n in range(INSTANCES):
+                instances.append(Job(command(target.address, n), folder / f"instance-{n}.log"))
+            reader = Reader(target.address, sink, PARTITIONS)
+            reader.start()
+            started = time.monotonic()
+            stalls = kill_and_feed(target.address, source, records, instances, reader, outputs, options.kills, options.seed)
+            took_s = time.monotonic() - started
+            ended = [job.stop() for job in instances]
+            got = reader.finish()
+        finally:
+            for job in instances:
+                job.kill()
+    if any(ended):
+        raise Wrong(f"the instances ended with {ended}")
+    return got, f"in {took_s:.1f} s, {options.kills} kills, all there {max(stalls, default=0):.1f} s after a kill at most"

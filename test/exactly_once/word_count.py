@@ -2,25 +2,19 @@
 and started again. What is committed in the end is what `sort | uniq -c` says of the input; and since every word
 makes a record of its count so far, each word's records count from one up to that, each once, in order.
 
-    test/exactly_once/word_count.py [--target jackdaw|kafka] [--words N] [--kills N] [--seed S]
+    test/exactly_once/word_count.py [--target jackdaw|kafka] [--words N] [--kills N] [--seed S] [--keep]
 """
-import argparse
 import collections
 import pathlib
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
 import jobs  # noqa: E402
-from lib.load import create_topic  # noqa: E402
-from lib.target import Target  # noqa: E402
+from lib import program  # noqa: E402
 
-PARTITIONS = 4
 WORDS_IN_A_LINE = 10
 
 
@@ -54,55 +48,20 @@ def check(got, wanted):
         raise jobs.Wrong(f"{len(wrong)} counts are wrong: {'; '.join(wrong[:3])}")
 
 
-def run(options, folder, seed):
-    text = lines(options.words, seed)
+def run(options, folder):
+    text = lines(options.words, options.seed)
     wanted = counted(text, folder)
-    records = [(n % PARTITIONS, None, line.encode()) for n, line in enumerate(text)]
-    counters = []
-    with Target(options.target, folder / "node", jobs.SETTINGS) as target:
-        for topic in ("lines", "words"):
-            create_topic(target.address, topic, PARTITIONS)
-        try:
-            for n in range(2):
-                counters.append(jobs.Job(jobs.java_command("WordCount", target.address, "count", "lines", "words",
-                                                           folder / f"state-{n}"), folder / f"counter-{n}.log"))
-            reader = jobs.Reader(target.address, "words", PARTITIONS)
-            reader.start()
-            started = time.monotonic()
-            stalls = jobs.kill_and_feed(target.address, "lines", records, counters, reader,
-                                        lambda some: sum(len(line.split()) for _, _, line in some), options.kills, seed)
-            took_s = time.monotonic() - started
-            ended = [job.stop() for job in counters]
-            got = reader.finish()
-        finally:
-            for job in counters:
-                job.kill()
-    if any(ended):
-        raise jobs.Wrong(f"the instances ended with {ended}")
+    records = [(n % jobs.PARTITIONS, None, line.encode()) for n, line in enumerate(text)]
+    got, times = jobs.play(options, folder, "lines", "words",
+                           lambda address, n: jobs.java_command("WordCount", address, "count", "lines", "words", folder / f"state-{n}"),
+                           records, lambda some: sum(len(line.split()) for _, _, line in some))
     check(got, wanted)
-    print(f"seed {seed}: {options.words} words, {len(wanted)} different, in {took_s:.1f} s, {options.kills} kills, "
-          f"all counted {max(stalls, default=0):.1f} s after a kill at most")
+    print(f"seed {options.seed}: {options.words} words, {len(wanted)} different, {times}")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--target", choices=("jackdaw", "kafka"), default="jackdaw")
-    parser.add_argument("--words", type=int, default=20_000)
-    parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--keep", action="store_true")
-    options = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="word-count-"))
-    name = f"streams_counts_{options.words}_words_exactly_once_over_{options.kills}_kills"
-    try:
-        run(options, folder, options.seed)
-    except Exception as thrown:
-        print(f"FAIL {name} (seed {options.seed}; {type(thrown).__name__}: {' '.join(str(thrown).split())[:500]}; kept {folder})")
-        return 1
-    print(f"ok {name}")
-    if not options.keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    options = program.parser(words=20_000, kills=2).parse_args()
+    return program.prove(f"streams_counts_{options.words}_words_exactly_once_over_{options.kills}_kills", options, run)
 
 
 if __name__ == "__main__":

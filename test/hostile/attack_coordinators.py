@@ -2,11 +2,11 @@
 are large."""
 import time
 
-from attack import MIB, Site, attack, expect, expect_descriptors, expect_health, expect_memory
+from attack import MIB, Site, attack, expect, expect_descriptors, expect_health, expect_memory, expect_others_served
 import batches
 import codec
 import wire
-from site_under_attack import ARENA_MAX, BASE, LOOPS, REQUEST_MEMORY
+from site_under_attack import BASE, REQUEST_MEMORY
 
 SETTINGS = {"offsets.topic.num.partitions": "5", "transaction.state.log.num.partitions": "5", "group.min.session.timeout.ms": "100",
             "offsets.retention.check.interval.ms": "200", "transactional.id.expiration.ms": "1000",
@@ -25,7 +25,8 @@ def coordinators(site):
     with site.connect() as connection:
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            found = [call(connection, "FindCoordinator", 4, KeyType=kind, CoordinatorKeys=["any"])["Coordinators"][0]["ErrorCode"] for kind in (0, 1)]
+            answers = [call(connection, "FindCoordinator", 4, KeyType=kind, CoordinatorKeys=["any"]) for kind in (0, 1)]
+            found = [answer["Coordinators"][0]["ErrorCode"] for answer in answers]
             if found == [0, 0] and left(site) == ([], []):
                 return
             expect(time.monotonic() < deadline, f"no coordinators: {found}")
@@ -41,8 +42,27 @@ def left(site):
     return [one["GroupId"] for one in groups["Groups"]], [one["TransactionalId"] for one in transactions["TransactionStates"]]
 
 
+def expect_nothing_left(site):
+    deadline = time.monotonic() + PATIENCE_S
+    while (found := left(site)) != ([], []):
+        expect(time.monotonic() < deadline, f"left over: {str(found)[:300]}")
+        time.sleep(0.1)
+
+
+def last_offset(connection, isolation):
+    answer = call(connection, "ListOffsets", 7, ReplicaId=-1, IsolationLevel=isolation, Topics=[
+        {"Name": "health", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
+    return answer["Topics"][0]["Partitions"][0]["Offset"]
+
+
 def send(connection, name, version, **body):
     connection.send_frame(codec.encode(codec.KEYS[name], version, 7, body))
+
+
+def member(group, timeout_ms, metadata):
+    """What a member says that joins a group without an id of its own."""
+    return {"GroupId": group, "SessionTimeoutMs": timeout_ms, "RebalanceTimeoutMs": timeout_ms, "MemberId": "", "ProtocolType": "consumer",
+            "Protocols": [{"Name": "range", "Metadata": metadata}]}
 
 
 def storm(site, chance, round_number):
@@ -51,8 +71,7 @@ def storm(site, chance, round_number):
     for n in range(STORM):
         connection = connections[n % len(connections)]
         group = f"storm-{round_number}-{n}" + chance.choice(["", "\u00e9", "\U0001f600", "x" * chance.randint(1, 2000)])
-        joining = {"GroupId": group, "SessionTimeoutMs": 500, "RebalanceTimeoutMs": 500, "MemberId": "", "ProtocolType": "consumer",
-                   "Protocols": [{"Name": "range", "Metadata": chance.randbytes(chance.choice([0, 100, 5000]))}]}
+        joining = member(group, 500, chance.randbytes(chance.choice([0, 100, 5000])))
         what = n % 7
         if what == 0:
             send(connection, "JoinGroup", 9, **joining)
@@ -96,22 +115,14 @@ def storms_of_groups_and_transactions_leave_nothing(chance):
         for number in range(4):
             site.reset_peak()
             storm(site, chance, number)
-            deadline = time.monotonic() + PATIENCE_S
-            while (found := left(site)) != ([], []):
-                expect(time.monotonic() < deadline, f"left over: {len(found[0])} groups, {len(found[1])} transactional ids, {str(found)[:200]}")
-                time.sleep(0.1)
+            expect_nothing_left(site)
             sizes.append(site.status("VmRSS"))
             expect_memory(site, BASE + REQUEST_MEMORY)
         expect_descriptors(site, descriptors + 40)  # segments of the internal topics among them
         print(f"{STORM} each time; VmRSS afterwards {[size // MIB for size in sizes]} MiB")
         expect(site.sanitized or sizes[-1] - sizes[1] < 8 * MIB, f"memory grows: {sizes}")
         with site.connect() as connection:
-            answer = call(connection, "ListOffsets", 7, ReplicaId=-1, IsolationLevel=1, Topics=[
-                {"Name": "health", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
-            stable = answer["Topics"][0]["Partitions"][0]["Offset"]
-            answer = call(connection, "ListOffsets", 7, ReplicaId=-1, Topics=[
-                {"Name": "health", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}])
-            end = answer["Topics"][0]["Partitions"][0]["Offset"]
+            stable, end = last_offset(connection, 1), last_offset(connection, 0)
             expect(stable == end, f"the last stable offset is {stable} where the log ends at {end}")
         expect_health(site)
 
@@ -129,8 +140,7 @@ def members_that_offer_megabytes(chance):
         for n in range(40):
             connection = site.connect()
             connections.append(connection)
-            send(connection, "JoinGroup", 3, GroupId=f"fat-{n}", SessionTimeoutMs=3000, RebalanceTimeoutMs=3000, MemberId="", ProtocolType="consumer",
-                 Protocols=[{"Name": "range", "Metadata": bytes(MIB)}])
+            send(connection, "JoinGroup", 3, **member(f"fat-{n}", 3000, bytes(MIB)))
         for connection in connections:
             errors.append(codec.error_name(connection.answer(codec.KEYS["JoinGroup"], 3)["ErrorCode"]))
         let_in = errors.count("NONE")
@@ -140,16 +150,48 @@ def members_that_offer_megabytes(chance):
         expect_memory(site, BASE + REQUEST_MEMORY + limit)
         for connection in connections:
             connection.close()
-        deadline = time.monotonic() + PATIENCE_S
-        while (found := left(site)) != ([], []):
-            expect(time.monotonic() < deadline, f"left over: {found}")
-            time.sleep(0.1)
+        expect_nothing_left(site)
         with site.connect() as connection:
-            send(connection, "JoinGroup", 3, GroupId="later", SessionTimeoutMs=3000, RebalanceTimeoutMs=3000, MemberId="", ProtocolType="consumer",
-                 Protocols=[{"Name": "range", "Metadata": bytes(MIB)}])
+            send(connection, "JoinGroup", 3, **member("later", 3000, bytes(MIB)))
             error = codec.error_name(connection.answer(codec.KEYS["JoinGroup"], 3)["ErrorCode"])
             expect(error == "NONE", f"afterwards a member is answered {error}")
         expect_health(site)
+
+
+def requests_of_many(who):
+    """Name to API, version and body: as many elements as fit, for the transaction of `who`."""
+    part = {"PartitionIndex": 0, "CommittedOffset": 1, "CommittedMetadata": ""}
+    commit = {"GroupId": "g", "GenerationIdOrMemberEpoch": -1, "MemberId": ""}
+    wide, nowhere = {"Name": "wide", "Partitions": [part] * 300_000}, {"Name": "x", "Partitions": [part]}
+    joining = {"GroupId": "g", "SessionTimeoutMs": 1000, "RebalanceTimeoutMs": 1000, "ProtocolType": "consumer"}
+    syncing = {"GroupId": "g", "GenerationId": 1, "MemberId": "m", "ProtocolType": "consumer", "ProtocolName": "range"}
+    marker = {"ProducerId": 5, "ProducerEpoch": 0, "TransactionResult": True, "CoordinatorEpoch": 0}
+    return {
+        "commit, one partition": ("OffsetCommit", 9, {**commit, "Topics": [wide]}),
+        "commit, unknown topics": ("OffsetCommit", 9, {**commit, "Topics": [nowhere] * 300_000}),
+        "fetch offsets": ("OffsetFetch", 9, {"Groups": [
+            {"GroupId": "g", "Topics": [{"Name": "wide", "PartitionIndexes": [0]}] * 300_000}]}),
+        "fetch offsets of groups": ("OffsetFetch", 9, {"Groups": [{"GroupId": "g", "Topics": None}] * 300_000}),
+        "delete offsets": ("OffsetDelete", 0, {"GroupId": "g", "Topics": [
+            {"Name": "wide", "Partitions": [{"PartitionIndex": 0}] * 500_000}]}),
+        "describe groups": ("DescribeGroups", 5, {"Groups": ["g"] * 500_000}),
+        "delete groups": ("DeleteGroups", 2, {"GroupsNames": ["g"] * 500_000}),
+        "list groups, states": ("ListGroups", 5, {"StatesFilter": ["x"] * 500_000}),
+        "leave": ("LeaveGroup", 5, {"GroupId": "g", "Members": [{"MemberId": "m"}] * 500_000}),
+        "protocols": ("JoinGroup", 9, {**joining, "Protocols": [{"Name": "range", "Metadata": b""}] * 500_000}),
+        "assignments": ("SyncGroup", 5, {**syncing, "Assignments": [{"MemberId": "m", "Assignment": b""}] * 500_000}),
+        "coordinators": ("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["g"] * 500_000}),
+        "add partitions": ("AddPartitionsToTxn", 3, {**{f"V3AndBelow{key}": value for key, value in who.items()},
+                                                     "V3AndBelowTopics": [{"Name": "wide", "Partitions": [0] * 1_000_000}]}),
+        "add partitions of many": ("AddPartitionsToTxn", 4, {"Transactions": [
+            {**who, "VerifyOnly": True, "Topics": [{"Name": "wide", "Partitions": [0]}]}] * 100_000}),
+        "commit in a transaction": ("TxnOffsetCommit", 5, {**who, **commit, "Topics": [wide]}),
+        "markers": ("WriteTxnMarkers", 1, {"Markers": [
+            {**marker, "Topics": [{"Name": "wide", "PartitionIndexes": [0] * 100_000}]}]}),
+        "describe transactions": ("DescribeTransactions", 0, {"TransactionalIds": ["one"] * 200_000}),
+        "list transactions": ("ListTransactions", 1, {"StateFilters": ["x"] * 500_000, "ProducerIdFilters": [1] * 500_000}),
+        "describe producers": ("DescribeProducers", 0, {"Topics": [{"Name": "wide", "PartitionIndexes": [0] * 500_000}]}),
+    }
 
 
 @attack
@@ -163,53 +205,6 @@ def large_requests_of_the_coordinators(chance):
             wire.create_topic(connection, "wide", partitions=100)
             ids = call(connection, "InitProducerId", 5, TransactionalId="one", TransactionTimeoutMs=60000)
         who = {"TransactionalId": "one", "ProducerId": ids["ProducerId"], "ProducerEpoch": ids["ProducerEpoch"]}
-        part = {"PartitionIndex": 0, "CommittedOffset": 1, "CommittedMetadata": ""}
-        nobody = {"GenerationIdOrMemberEpoch": -1, "MemberId": ""}
-        requests = {
-            "commit, one partition": ("OffsetCommit", 9, {"GroupId": "g", **nobody, "Topics": [{"Name": "wide", "Partitions": [part] * 300_000}]}),
-            "commit, unknown topics": ("OffsetCommit", 9, {"GroupId": "g", **nobody, "Topics": [{"Name": "x", "Partitions": [part]}] * 300_000}),
-            "fetch offsets": ("OffsetFetch", 9, {"Groups": [{"GroupId": "g", "Topics": [{"Name": "wide", "PartitionIndexes": [0]}] * 300_000}]}),
-            "fetch offsets of groups": ("OffsetFetch", 9, {"Groups": [{"GroupId": "g", "Topics": None}] * 300_000}),
-            "delete offsets": ("OffsetDelete", 0, {"GroupId": "g", "Topics": [{"Name": "wide", "Partitions": [{"PartitionIndex": 0}] * 500_000}]}),
-            "describe groups": ("DescribeGroups", 5, {"Groups": ["g"] * 500_000}),
-            "delete groups": ("DeleteGroups", 2, {"GroupsNames": ["g"] * 500_000}),
-            "list groups, states": ("ListGroups", 5, {"StatesFilter": ["x"] * 500_000}),
-            "leave": ("LeaveGroup", 5, {"GroupId": "g", "Members": [{"MemberId": "m"}] * 500_000}),
-            "protocols": ("JoinGroup", 9, {"GroupId": "g", "SessionTimeoutMs": 1000, "RebalanceTimeoutMs": 1000, "ProtocolType": "consumer",
-                                           "Protocols": [{"Name": "range", "Metadata": b""}] * 500_000}),
-            "assignments": ("SyncGroup", 5, {"GroupId": "g", "GenerationId": 1, "MemberId": "m", "ProtocolType": "consumer", "ProtocolName": "range",
-                                             "Assignments": [{"MemberId": "m", "Assignment": b""}] * 500_000}),
-            "coordinators": ("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["g"] * 500_000}),
-            "add partitions": ("AddPartitionsToTxn", 3, {**{f"V3AndBelow{key}": value for key, value in who.items()},
-                                                         "V3AndBelowTopics": [{"Name": "wide", "Partitions": [0] * 1_000_000}]}),
-            "add partitions of many": ("AddPartitionsToTxn", 4, {"Transactions": [
-                {**who, "VerifyOnly": True, "Topics": [{"Name": "wide", "Partitions": [0]}]}] * 100_000}),
-            "commit in a transaction": ("TxnOffsetCommit", 5, {**who, "GroupId": "g", **nobody, "Topics": [{"Name": "wide", "Partitions": [part] * 300_000}]}),
-            "markers": ("WriteTxnMarkers", 1, {"Markers": [{"ProducerId": 5, "ProducerEpoch": 0, "TransactionResult": True, "CoordinatorEpoch": 0,
-                                                            "Topics": [{"Name": "wide", "PartitionIndexes": [0] * 100_000}]}]}),
-            "describe transactions": ("DescribeTransactions", 0, {"TransactionalIds": ["one"] * 200_000}),
-            "list transactions": ("ListTransactions", 1, {"StateFilters": ["x"] * 500_000, "ProducerIdFilters": [1] * 500_000}),
-            "describe producers": ("DescribeProducers", 0, {"Topics": [{"Name": "wide", "PartitionIndexes": [0] * 500_000}]}),
-        }
-        for name, (api, version, body) in requests.items():
-            site.reset_peak()
-            key = codec.KEYS[api]
-            data = codec.encode(key, version, 1, body)
-            connections = [site.connect(60) for _ in range(2)]
-            for connection in connections:
-                connection.send_frame(data)
-            started = time.monotonic()
-            wrong = site.health(60)
-            waited = time.monotonic() - started
-            sizes = []
-            for connection in connections:
-                try:
-                    sizes.append(len(connection.receive_frame()))
-                except (wire.Closed, wire.Silent) as thrown:
-                    sizes.append(type(thrown).__name__)
-                connection.close()
-            took = time.monotonic() - started
-            print(f"{name}: {len(data)} bytes, answers of {sizes} in {took:.2f} s, VmRSS at most {site.peak() // MIB} MiB, others waited {waited:.2f} s")
-            expect(wrong is None, f"during {name}: {wrong}")
-            expect_memory(site, BASE + REQUEST_MEMORY + LOOPS * ARENA_MAX)
+        for name, (api, version, body) in requests_of_many(who).items():
+            expect_others_served(site, name, codec.KEYS[api], version, body, 2)
         expect_health(site)

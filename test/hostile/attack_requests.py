@@ -3,7 +3,7 @@ import os
 import struct
 import time
 
-from attack import MIB, Site, attack, expect, expect_descriptors, expect_health, expect_memory
+from attack import MIB, Site, attack, expect, expect_descriptors, expect_health, expect_memory, expect_others_served, sizes_of_answers
 import batches
 import codec
 import wire
@@ -113,14 +113,7 @@ def answers_much_larger_than_their_requests(chance):
             connections = [site.connect(30) for _ in range(3)]
             for connection in connections:
                 connection.send_frame(codec.encode(key, version, 1, body))
-            sizes = []
-            for connection in connections:
-                try:
-                    sizes.append(len(connection.receive_frame()))
-                except (wire.Closed, wire.Silent) as thrown:
-                    sizes.append(type(thrown).__name__)
-                connection.close()
-            print(f"{name}: answers of {sizes}, VmRSS at most {site.peak() // MIB} MiB")
+            print(f"{name}: answers of {sizes_of_answers(connections)}, VmRSS at most {site.peak() // MIB} MiB")
             expect_memory(site, BASE + REQUEST_MEMORY + LOOPS * (ARENA_MAX + ANSWER_MAX))
             expect_health(site, f"after {name}")
 
@@ -149,24 +142,7 @@ def arrays_that_are_all_overhead(chance):
                  "Assignments": [{"PartitionIndex": 0, "BrokerIds": [1]}] * 500_000}]}),
         }
         for name, (key, version, body) in requests.items():
-            site.reset_peak()
-            data = codec.encode(key, version, 1, body)
-            connections = [site.connect(60) for _ in range(3)]
-            for connection in connections:
-                connection.send_frame(data)
-            took = time.monotonic()
-            wrong = site.health(60)
-            took = time.monotonic() - took
-            sizes = []
-            for connection in connections:
-                try:
-                    sizes.append(len(connection.receive_frame()))
-                except (wire.Closed, wire.Silent) as thrown:
-                    sizes.append(type(thrown).__name__)
-                connection.close()
-            print(f"{name}: {len(data)} bytes, answers of {sizes}, VmRSS at most {site.peak() // MIB} MiB, others waited {took:.2f} s")
-            expect(wrong is None, f"during {name}: {wrong}")
-            expect_memory(site, BASE + REQUEST_MEMORY + LOOPS * ARENA_MAX)
+            expect_others_served(site, name, key, version, body, 3)
         expect_health(site)
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import pathlib
 import queue
+import re
 import shutil
 import subprocess
 import tempfile
@@ -127,6 +128,17 @@ class Driver:
         fields = {"stdin": b64(stdin)} if stdin is not None else {}
         result = self.call("tool", timeout_s, **{"class": name, "args": [str(word) for word in args]}, **fields)
         return result["status"], unb64(result["out"]), unb64(result["err"])
+
+    def dump_log(self, files, *options, cleaned=False, timeout_s=60):
+        """DumpLogSegments; its output, having said nothing against the files. In cleaned logs offsets are missing."""
+        status, out, err = self.tool("DumpLogSegments", "--files", ",".join(map(str, files)), *options, timeout_s=timeout_s)
+        said = out.decode(errors="replace") + err.decode(errors="replace")
+        # It also complains where a file does not begin at offset 0.
+        said = re.sub(r"Non-consecutive offsets in .*\n  %s is followed by \d+\n" % (r"-?\d+" if cleaned else "-1"), "", said)
+        bad = re.search(r"isvalid: false|Mismatches in|Non-consecutive|Found timestamp mismatch|corrupt|Exception.*", said)
+        if status or bad:
+            raise DriverError("FAILED", f"status {status}: {said[bad.start():][:300] if bad else said[-300:]}")
+        return said
 
     def close(self):
         self.process.stdin.close()

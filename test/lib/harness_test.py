@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
 import run as runner  # noqa: E402
+from lib import program  # noqa: E402
 from lib.ledger import Ledger  # noqa: E402
 from lib.segments import batches  # noqa: E402
 
@@ -59,6 +60,43 @@ class LedgerTest(unittest.TestCase):
     def test_an_offset_promised_twice_is_noticed(self):
         self.ledger.acknowledge(0, 2, b"other", "p0.8")
         self.assertTrue(any("was promised to" in one for one in self.check(self.lines)))
+
+
+class ProgramTest(unittest.TestCase):
+    """A test that is a program."""
+
+    def prove(self, run):
+        options = program.parser(rounds=3).parse_args(["--seed", "5"])
+        output = io.StringIO()
+        with redirect_stdout(output):
+            status = program.prove("it_holds", options, run)
+        return status, output.getvalue()
+
+    def test_a_program_that_finds_nothing_wrong_is_ok(self):
+        seen = []
+        self.assertEqual(self.prove(lambda options, folder: seen.append((options.rounds, folder))), (0, "ok it_holds\n"))
+        (rounds, folder), = seen
+        self.assertEqual(rounds, 3)
+        self.assertFalse(folder.exists())
+
+    def test_a_program_that_finds_problems_fails_and_keeps_its_folder(self):
+        folders = []
+        status, said = self.prove(lambda _, folder: folders.append(folder) or ["one is lost", "two is there twice"])
+        self.assertEqual(status, 1)
+        self.assertIn("\nFAIL it_holds (one is lost; seed 5, 2 problems; kept ", said)
+        folders[0].rmdir()
+
+    def test_a_program_that_raises_fails(self):
+        folders = []
+
+        def run(_, folder):
+            folders.append(folder)
+            raise ValueError("a line\nand another")
+
+        status, said = self.prove(run)
+        self.assertEqual(status, 1)
+        self.assertIn("\nFAIL it_holds (ValueError: a line and another; seed 5, 1 problems; kept ", said)
+        folders[0].rmdir()
 
 
 class ClaimsTest(unittest.TestCase):

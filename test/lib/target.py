@@ -1,5 +1,6 @@
 """A broker under test: Jackdaw, or Apache Kafka as the measure. Both take the same settings, print
 `ready HOST:PORT` when they serve, stop on SIGTERM and crash on SIGKILL."""
+import contextlib
 import os
 import pathlib
 import queue
@@ -100,6 +101,14 @@ class Target:
 
     def segments(self, topic, partition=0):
         return sorted((self.data / f"{topic}-{partition}").glob("*.log"))
+
+    def log_bytes(self, topic, partition=0, pattern="*.log"):
+        """What the log's files have together; some of them may go meanwhile."""
+        total = 0
+        for path in (self.data / f"{topic}-{partition}").glob(pattern):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
 
     def __enter__(self):
         return self if self.alive() else self.start()

@@ -4,13 +4,10 @@ DumpLogSegments reads every file. The same after a kill and a restart in the mid
 
     test/storage/compaction.py [--target jackdaw|kafka] [--seed S] [--keep]
 """
-import argparse
+import contextlib
 import pathlib
 import random
-import re
-import shutil
 import sys
-import tempfile
 import time
 import zlib
 
@@ -19,6 +16,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 from confluent_kafka import Producer  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 
+from lib import program  # noqa: E402
 from lib.driver import Driver  # noqa: E402
 from lib.target import Target, TargetError  # noqa: E402
 
@@ -62,20 +60,6 @@ class Topic:
         self.producer.flush(60)
 
 
-def segments(target, topic):
-    return [path for path in (target.data / f"{topic}-0").glob("*.log")]
-
-
-def size(target, topic):
-    total = 0
-    for path in segments(target, topic):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            pass
-    return total
-
-
 def read(driver, address, topic, path):
     driver.call("consume", timeout_s=WAIT_S, timeout_ms=(WAIT_S - 10) * 1000, to_file=str(path),
                 config={"bootstrap.servers": address, "auto.offset.reset": "none", "enable.auto.commit": "false"},
@@ -102,15 +86,10 @@ def wrong_in(topic, found):
 def dump(driver, target, topic):
     for kind in ("log", "index", "timeindex"):
         files = sorted((target.data / f"{topic}-0").glob(f"*.{kind}"))
-        status, out, err = driver.tool("DumpLogSegments", "--files", ",".join(map(str, files)),
-                                       "--deep-iteration" if kind == "log" else "--verify-index-only", timeout_s=WAIT_S)
-        said = out.decode(errors="replace") + err.decode(errors="replace")
-        bad = re.search(r"isvalid: false|Mismatches in|timestamp mismatch|corrupt|Exception.*", said)
-        if status or bad:
-            raise TargetError(f"DumpLogSegments says of {topic}: {said[bad.start():][:300] if bad else said[-300:]}")
+        driver.dump_log(files, "--deep-iteration" if kind == "log" else "--verify-index-only", cleaned=True, timeout_s=WAIT_S)
 
 
-def cleaned(target, topic, driver, folder):
+def cleaned(target, topic, driver, path):
     """Waits until no key has two records below the active segment: something has to be appended meanwhile, or the
     active segment would never be closed."""
     deadline = time.monotonic() + WAIT_S
@@ -118,68 +97,56 @@ def cleaned(target, topic, driver, folder):
         for key in range(KEYS):
             topic.put(f"filler-{key}".encode(), topic.chance.randbytes(VALUE_BYTES * 3))
         topic.producer.flush(60)
-        if size(target, topic.name) < 3 * SEGMENT_BYTES and len(segments(target, topic.name)) <= 4:
-            found = read(driver, target.address, topic.name, folder / "read.txt")
+        size, segments = target.log_bytes(topic.name), len(target.segments(topic.name))
+        if size < 3 * SEGMENT_BYTES and segments <= 4:
+            found = read(driver, target.address, topic.name, path)
             if not any(f"key-{key}".encode() in found for key in range(DELETED)) and \
                     all(len(found[f"key-{key}".encode()]) == 1 for key in range(DELETED, KEYS)):
                 return found
         if time.monotonic() > deadline:
-            raise TargetError(f"{topic.name} is not cleaned: {size(target, topic.name)} bytes in {len(segments(target, topic.name))}")
+            raise TargetError(f"{topic.name} is not cleaned: {size} bytes in {segments}")
 
 
-def run(options, folder, seed):
-    target, problems = Target(options.target, folder, SETTINGS).start(), []
-    driver = Driver(folder / "driver.log")
-    try:
-        topics = [Topic(codec, target.address, random.Random(f"{seed}/{codec}")) for codec in CODECS]
-        admin = AdminClient({"bootstrap.servers": target.address, "log_level": 0})
-        for future in admin.create_topics([NewTopic(topic.name, 1, 1, config=TOPIC_SETTINGS) for topic in topics]).values():
-            future.result(60)
-        for number in range(ROUNDS):
-            for topic in topics:
-                topic.round(number)
-            if number == ROUNDS // 2:
-                target.kill()
-                target.start()
+def make(address, seed):
+    topics = [Topic(codec, address, random.Random(f"{seed}/{codec}")) for codec in CODECS]
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    for future in admin.create_topics([NewTopic(topic.name, 1, 1, config=TOPIC_SETTINGS) for topic in topics]).values():
+        future.result(60)
+    return topics
+
+
+def write(target, topics):
+    for number in range(ROUNDS):
         for topic in topics:
-            topic.finish()
-            problems += topic.problems + wrong_in(topic, read(driver, target.address, topic.name, folder / "read.txt"))
+            topic.round(number)
+        if number == ROUNDS // 2:
+            target.kill()
+            target.start()
+    for topic in topics:
+        topic.finish()
+
+
+def run(options, folder):
+    problems, path = [], folder / "read.txt"
+    with Target(options.target, folder, SETTINGS) as target, contextlib.closing(Driver(folder / "driver.log")) as driver:
+        topics = make(target.address, options.seed)
+        write(target, topics)
         for topic in topics:
-            found = cleaned(target, topic, driver, folder)
-            problems += wrong_in(topic, found)
+            problems += topic.problems + wrong_in(topic, read(driver, target.address, topic.name, path))
+        for topic in topics:
+            problems += wrong_in(topic, cleaned(target, topic, driver, path))
         target.stop()
         for topic in topics:
             dump(driver, target, topic.name)
         target.start()
         for topic in topics:
-            problems += wrong_in(topic, read(driver, target.address, topic.name, folder / "read.txt"))
-        return problems
-    finally:
-        driver.close()
-        if target.alive():
-            target.kill()
+            problems += wrong_in(topic, read(driver, target.address, topic.name, path))
+    return problems
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--target", choices=("jackdaw", "kafka"), default="jackdaw")
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--keep", action="store_true")
-    options = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="compaction-"))
     name = "kafkas_reader_finds_what_compaction_left_in_every_codec"
-    try:
-        problems = run(options, folder, options.seed)
-    except Exception as thrown:
-        problems = [f"{type(thrown).__name__}: {thrown}"]
-    if problems:
-        print("\n".join(problems[:20]))
-        print(f"FAIL {name} (seed {options.seed}, {len(problems)} problems; kept {folder})")
-        return 1
-    print(f"ok {name}")
-    if not options.keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return program.prove(name, program.parser().parse_args(), run)
 
 
 if __name__ == "__main__":

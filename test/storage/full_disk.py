@@ -49,7 +49,7 @@ def refusal(address):
 def await_moved(load, was, limit_s):
     deadline = time.monotonic() + limit_s
     while load.acknowledged <= was:
-        if time.monotonic() > deadline or load.fatal:
+        if time.monotonic() > deadline or load.problem:
             return False
         time.sleep(0.05)
     return True
@@ -127,7 +127,7 @@ def main():
             problems.append("a new producer is still refused")
         load.stopping.set()
         load.join(90)
-        problems += [f"fatal error: {load.fatal}"] if load.fatal else []
+        problems += [f"fatal error: {load.problem}"] if load.problem else []
         problems += load.failed[:3]
         if not target.alive() or target.process.pid != pid:
             problems.append("the broker ended")

@@ -6,12 +6,9 @@ Kafka's DumpLogSegments reads every segment.
 
     test/storage/internal_topics.py [--target jackdaw|kafka] [--keep]
 """
-import argparse
+import contextlib
 import pathlib
-import re
-import shutil
 import sys
-import tempfile
 import threading
 import time
 
@@ -20,6 +17,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition  # noqa: E402
 from confluent_kafka.admin import AdminClient  # noqa: E402
 
+from lib import program  # noqa: E402
 from lib.driver import Driver  # noqa: E402
 from lib.load import create_topic  # noqa: E402
 from lib.target import Target, TargetError  # noqa: E402
@@ -33,7 +31,7 @@ WRITTEN_BYTES = {"__consumer_offsets": 64 << 20, "__transaction_state": 4 << 20}
 # A segment that is written to, one or two that wait for the cleaner, what it writes, and what it replaced.
 BOUND_BYTES = {"__consumer_offsets": 16 << 20, "__transaction_state": 3 << 20}
 REST_BYTES = 2 * SEGMENT_BYTES  # when nothing is written: the segment that is written to, and the rest
-WAIT_S = 150
+WAIT_S, LOAD_S = 150, 240
 SETTINGS = {
     "offsets.topic.num.partitions": "1", "offsets.topic.segment.bytes": str(SEGMENT_BYTES),
     "transaction.state.log.num.partitions": "1", "transaction.state.log.segment.bytes": str(SEGMENT_BYTES),
@@ -93,22 +91,9 @@ def transact(address, name):
     return work
 
 
-def size(target, topic):
-    total = 0
-    for path in (target.data / f"{topic}-0").glob("*.log*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            pass
-    return total
-
-
-def log_end(address, topic):
-    consumer = Consumer(config(address, **{"group.id": "ends"}))
-    try:
-        return consumer.get_watermark_offsets(TopicPartition(topic, 0), WAIT_S)[1]
-    finally:
-        consumer.close()
+def held(target, topic):
+    """All that the log takes, what the cleaner makes and what waits to be removed included."""
+    return target.log_bytes(topic, pattern="*.log*")
 
 
 class Written:
@@ -157,39 +142,51 @@ def until(what, done):
 
 
 def dump(driver, target, topic, decoder):
-    files = sorted((target.data / f"{topic}-0").glob("*.log"))
-    said = ""
-    for kind in ("log", "index", "timeindex"):
-        paths = sorted((target.data / f"{topic}-0").glob(f"*.{kind}"))
-        options = ("--print-data-log", decoder) if kind == "log" else ("--verify-index-only",)
-        status, out, err = driver.tool("DumpLogSegments", "--files", ",".join(map(str, paths)), *options, timeout_s=WAIT_S)
-        text = out.decode(errors="replace") + err.decode(errors="replace")
-        # Compaction leaves gaps, which the tool shows.
-        without = re.sub(r"Non-consecutive offsets in .*\n(  -?\d+ is followed by \d+\n)*", "", text)
-        bad = re.search(r"isvalid: false|Mismatches in|timestamp mismatch|corrupt|Exception.*", without)
-        if status or bad:
-            raise TargetError(f"DumpLogSegments says of {kind}: {without[bad.start():][:300] if bad else text[-300:]}")
-        said += text if kind == "log" else ""
-    return len(files), said
+    """How many segments there are, and what is in them."""
+    found = {kind: sorted((target.data / f"{topic}-0").glob(f"*.{kind}")) for kind in ("log", "index", "timeindex")}
+    for kind in ("index", "timeindex"):
+        driver.dump_log(found[kind], "--verify-index-only", cleaned=True, timeout_s=WAIT_S)
+    said = driver.dump_log(found["log"], "--print-data-log", decoder, cleaned=True, timeout_s=WAIT_S)
+    return len(found["log"]), said
 
 
-def load(target, problems, admin):
-    committers = [Worker(commit(target.address, f"group-{n}")) for n in range(GROUPS)]
-    workers = committers + [Worker(transact(target.address, f"copier-{n}")) for n in range(PRODUCERS)]
-    written = {topic: Written(target, topic) for topic in WRITTEN_BYTES}
-    most = dict.fromkeys(WRITTEN_BYTES, 0)
+class Growth:
+    """How much was written of each topic, and the most that its folder held."""
+
+    def __init__(self, target):
+        self.target, self.topics = target, {topic: Written(target, topic) for topic in WRITTEN_BYTES}
+        self.most = dict.fromkeys(WRITTEN_BYTES, 0)
+
+    def look(self):
+        for topic, written in self.topics.items():
+            written.look()
+            self.most[topic] = max(self.most[topic], held(self.target, topic))
+
+    def enough(self):
+        return all(self.topics[topic].bytes >= least for topic, least in WRITTEN_BYTES.items())
+
+    def written(self):
+        return {topic: written.bytes for topic, written in self.topics.items()}
+
+    def problems(self):
+        return [f"{topic} grew to {self.most[topic]} bytes while {written} were written"
+                for topic, written in self.written().items() if self.most[topic] > BOUND_BYTES[topic]]
+
+
+def load(target, admin):
+    """Writes until it is enough; halfway the doomed groups are deleted. Returns what is wrong."""
+    workers = [Worker(commit(target.address, f"group-{n}")) for n in range(GROUPS)]
+    workers += [Worker(transact(target.address, f"copier-{n}")) for n in range(PRODUCERS)]
+    growth, doomed_left = Growth(target), True
     for worker in workers:
         worker.start()
-    deadline, doomed_left = time.monotonic() + 240, True
+    deadline = time.monotonic() + LOAD_S
     try:
-        while any(written[topic].bytes < least for topic, least in WRITTEN_BYTES.items()):
+        while not growth.enough():
             if any(worker.problem for worker in workers) or time.monotonic() > deadline:
-                raise TargetError(f"the load did not go on: {[worker.problem for worker in workers]}, "
-                                  f"{ {topic: w.bytes for topic, w in written.items()} }")
-            for topic in written:
-                written[topic].look()
-                most[topic] = max(most[topic], size(target, topic))
-            if doomed_left and written["__consumer_offsets"].bytes > WRITTEN_BYTES["__consumer_offsets"] // 2:
+                raise TargetError(f"the load did not go on: {[worker.problem for worker in workers]}, {growth.written()}")
+            growth.look()
+            if doomed_left and growth.topics["__consumer_offsets"].bytes > WRITTEN_BYTES["__consumer_offsets"] // 2:
                 for future in admin.delete_consumer_groups([f"doomed-{n}" for n in range(DOOMED)]).values():
                     future.result(WAIT_S)
                 doomed_left = False
@@ -199,87 +196,85 @@ def load(target, problems, admin):
             worker.stopping.set()
         for worker in workers:
             worker.join(WAIT_S)
-    for topic in written:
-        if most[topic] > BOUND_BYTES[topic]:
-            problems.append(f"{topic} grew to {most[topic]} bytes while {written[topic].bytes} were written")
-    print(f"written { {topic: w.bytes >> 20 for topic, w in written.items()} } MiB, at most "
-          f"{ {topic: m >> 10 for topic, m in most.items()} } KiB at a time")
+    print(f"written { {topic: done >> 20 for topic, done in growth.written().items()} } MiB, at most "
+          f"{ {topic: most >> 10 for topic, most in growth.most.items()} } KiB at a time")
+    return growth.problems()
 
 
-def run(options, folder, problems):
-    target = Target(options.target, folder, SETTINGS).start()
-    driver = Driver(folder / "driver.log")
+def commit_once(address, group):
+    consumer = Consumer(config(address, **{"group.id": group}))
+    consumer.commit(offsets=[TopicPartition(TOPIC, p, 7) for p in range(PARTITIONS)], asynchronous=False)
+    consumer.close()
+
+
+def restarts(target, groups, doomed):
+    """What is known before a stop and a kill is known afterwards."""
+    problems, before = [], offsets(target.address, groups + doomed)
+    if not all(before[group] for group in groups) or any(at[1] >= 0 for group in doomed for at in before[group]):
+        problems.append(f"before the restart: { {group: len(at) for group, at in before.items()} }")
+    for end in (target.stop, target.kill):
+        end()
+        target.start()
+        after = offsets(target.address, groups + doomed)
+        if after != before:
+            problems.append(f"after a {end.__name__} other offsets are known: {[g for g in before if after[g] != before[g]]}")
+        transactions(target.address)
+    return problems
+
+
+def expiry(target, groups):
+    """What expires after a minute goes as well; commits of one group make segments close meanwhile."""
+    worker = Worker(commit(target.address, "survivor"))
+    worker.start()
+    until("the groups expire", lambda: worker.problem or not any(
+        at[1] >= 0 for of in offsets(target.address, groups).values() for at in of))
+    until("expired groups go from the log", lambda: worker.problem or not any(
+        name in path.read_bytes() for path in target.segments("__consumer_offsets")
+        for name in (b"group-0", b"of-copier-0", b"doomed-0") if path.exists()))
+    worker.stopping.set()
+    worker.join(WAIT_S)
+    return [worker.problem] if worker.problem else []
+
+
+def files(target, driver):
+    problems = []
+    for topic, decoder, wanted in (("__consumer_offsets", "--offsets-decoder", "survivor"),
+                                   ("__transaction_state", "--transaction-log-decoder", "copier-0")):
+        count, said = dump(driver, target, topic, decoder)
+        if count > 4 or wanted not in said or "doomed" in said:
+            problems.append(f"{topic}: {count} segments, {len(said)} characters")
+    return problems
+
+
+def run(options, folder):
+    """One broker and four tests, each of which goes on with what the one before left. Whether any failed."""
+    groups = [f"group-{n}" for n in range(GROUPS)] + [f"of-copier-{n}" for n in range(PRODUCERS)]
+    doomed = [f"doomed-{n}" for n in range(DOOMED)]
+    failed = False
+
+    def tell(name, problems):
+        nonlocal failed
+        failed |= program.tell(name, problems, options, folder)
+
     try:
-        create_topic(target.address, TOPIC, PARTITIONS)
-        admin = AdminClient(config(target.address))
-        for n in range(DOOMED):
-            consumer = Consumer(config(target.address, **{"group.id": f"doomed-{n}"}))
-            consumer.commit(offsets=[TopicPartition(TOPIC, p, 7) for p in range(PARTITIONS)], asynchronous=False)
-            consumer.close()
-        load(target, problems, admin)
-        print("ok they_stay_small_under_constant_load" if not problems else "FAIL they_stay_small_under_constant_load")
-
-        groups = [f"group-{n}" for n in range(GROUPS)] + [f"of-copier-{n}" for n in range(PRODUCERS)] + \
-                 [f"doomed-{n}" for n in range(DOOMED)]
-        before = offsets(target.address, groups)
-        if not all(before[group] for group in groups if not group.startswith("doomed")) or any(
-                at[1] >= 0 for n in range(DOOMED) for at in before[f"doomed-{n}"]):
-            problems.append(f"before the restart: { {group: len(at) for group, at in before.items()} }")
-        for how in ("stop", "kill"):
-            target.stop() if how == "stop" else target.kill()
-            target.start()
-            after = offsets(target.address, groups)
-            if after != before:
-                problems.append(f"after a {how} other offsets are known: {[g for g in groups if after[g] != before[g]]}")
-            transactions(target.address)
-        print(f"{'FAIL' if problems else 'ok'} a_restart_knows_the_same_offsets_and_transactions")
-
-        # What expires after a minute goes as well; commits of one group make segments close meanwhile.
-        worker = Worker(commit(target.address, "survivor"))
-        worker.start()
-        gone = [group for group in groups if not group.startswith("doomed")]
-        until("the groups expire", lambda: not any(at[1] >= 0 for of in offsets(target.address, gone).values() for at in of)
-              or worker.problem)
-        until("expired groups go from the log", lambda: worker.problem or not any(
-            name in path.read_bytes() for path in target.segments("__consumer_offsets")
-            for name in (b"group-0", b"of-copier-0", b"doomed-0") if path.exists()))
-        worker.stopping.set()
-        worker.join(WAIT_S)
-        if worker.problem:
-            problems.append(worker.problem)
-        print(f"{'FAIL' if problems else 'ok'} expired_and_deleted_groups_leave_nothing_behind")
-        until("the folder comes to rest", lambda: size(target, "__consumer_offsets") <= REST_BYTES)
-        target.stop()
-        for topic, decoder in (("__consumer_offsets", "--offsets-decoder"), ("__transaction_state", "--transaction-log-decoder")):
-            count, said = dump(driver, target, topic, decoder)
-            wanted = "survivor" if topic == "__consumer_offsets" else "copier-0"
-            if count > 4 or wanted not in said or "doomed" in said:
-                problems.append(f"{topic}: {count} segments, {len(said)} characters")
-        print(f"{'FAIL' if problems else 'ok'} kafkas_own_tool_reads_what_the_cleaner_wrote")
-    finally:
-        driver.close()
-        if target.alive():
-            target.kill()
+        with Target(options.target, folder, SETTINGS) as target, contextlib.closing(Driver(folder / "driver.log")) as driver:
+            create_topic(target.address, TOPIC, PARTITIONS)
+            for group in doomed:
+                commit_once(target.address, group)
+            tell("they_stay_small_under_constant_load", load(target, AdminClient(config(target.address))))
+            tell("a_restart_knows_the_same_offsets_and_transactions", restarts(target, groups, doomed))
+            tell("expired_and_deleted_groups_leave_nothing_behind", expiry(target, groups))
+            until("the folder comes to rest", lambda: held(target, "__consumer_offsets") <= REST_BYTES)
+            target.stop()
+            tell("kafkas_own_tool_reads_what_the_cleaner_wrote", files(target, driver))
+    except Exception as thrown:
+        tell("internal_topics_stay_small", [program.wrong(thrown)])
+    return failed
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--target", choices=("jackdaw", "kafka"), default="jackdaw")
-    parser.add_argument("--keep", action="store_true")
-    options = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="internal-topics-"))
-    problems = []
-    try:
-        run(options, folder, problems)
-    except Exception as thrown:
-        problems.append(f"{type(thrown).__name__}: {thrown}")
-        print(f"FAIL internal_topics_stay_small ({problems[-1][:300]})")
-    if problems:
-        print("\n".join(problems), f"(kept {folder})")
-        return 1
-    if not options.keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    options = program.parser().parse_args()
+    return program.in_folder(options, lambda folder: run(options, folder))
 
 
 if __name__ == "__main__":

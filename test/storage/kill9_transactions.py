@@ -4,24 +4,21 @@ producers go on. At the end the Java consumer reads what is committed: of every 
 was answered each record is there once; of one whose commit was asked for and never answered all or none;
 of every other none; and the consumer comes to the end of every partition, so nothing is left open.
 
-    test/storage/kill9_transactions.py [--target jackdaw|kafka] [--rounds N] [--seed S]
+    test/storage/kill9_transactions.py [--target jackdaw|kafka] [--rounds N] [--seed S] [--keep]
 """
-import argparse
 import pathlib
 import random
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
-from confluent_kafka import KafkaException, Producer, TopicPartition  # noqa: E402
-from confluent_kafka import Consumer  # noqa: E402
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition  # noqa: E402
 
-from lib.load import create_topic, read_back  # noqa: E402
+from lib import program  # noqa: E402
+from lib.load import create_topic, kill_under_load, read_back  # noqa: E402
 from lib.target import Target, TargetError  # noqa: E402
 
 TOPIC = "ledger"
@@ -37,7 +34,7 @@ class Copier(threading.Thread):
         super().__init__(daemon=True)
         self.prefix, self.address = f"t{number}", address
         self.chance = random.Random(f"{seed}/{number}")
-        self.fates, self.committed, self.problem = {}, 0, None
+        self.fates, self.acknowledged, self.problem = {}, 0, None
         self.stopping = threading.Event()
 
     def connect(self):
@@ -66,7 +63,7 @@ class Copier(threading.Thread):
         self.fates[number] = ("maybe", names)
         self.again(lambda: producer.commit_transaction(WAIT_S))
         self.fates[number] = ("committed", names)
-        self.committed += 1
+        self.acknowledged += 1
 
     @staticmethod
     def again(call):
@@ -126,68 +123,23 @@ def check(path, copiers):
     return wrong
 
 
-def run(options, seed, folder, copiers):
-    chance, target, restarts = random.Random(seed), Target(options.target, folder, {"log.segment.bytes": "4194304"}), []
-    try:
-        target.start()
+def run(options, folder):
+    with Target(options.target, folder, {"log.segment.bytes": "4194304"}) as target:
         create_topic(target.address, TOPIC, PARTITIONS)
-        copiers += [Copier(n, target.address, seed) for n in range(PRODUCERS)]
-        for copier in copiers:
-            copier.start()
-        for _ in range(options.rounds):
-            before = [copier.committed for copier in copiers]
-            deadline = time.monotonic() + 90
-            while any(copier.committed <= was for copier, was in zip(copiers, before)):
-                if time.monotonic() > deadline or any(copier.problem for copier in copiers):
-                    raise TargetError(f"the load did not go on: {[copier.problem for copier in copiers]}")
-                time.sleep(0.005)
-            time.sleep(chance.uniform(0, 0.5))
-            if not target.alive():
-                raise TargetError(f"the broker ended by itself: {target.last_words()}")
-            target.kill()
-            target.start()
-            restarts.append(target.ready_s)
-        for copier in copiers:
-            copier.stopping.set()
-        for copier in copiers:
-            copier.join(120)
-        problems = [copier.problem for copier in copiers if copier.problem]
+        copiers = [Copier(n, target.address, options.seed) for n in range(PRODUCERS)]
+        longest_s = kill_under_load(target, copiers, options.rounds, random.Random(options.seed))
         settled(target.address)
         dump = folder / "read.txt"
         count = read_back(target.address, TOPIC, PARTITIONS, dump, folder / "driver.log", **{"isolation.level": "read_committed"})
-        fates = Counter(fate for copier in copiers for fate, _ in copier.fates.values())
-        print(f"seed {seed}: transactions {dict(fates)}, {count} records read, {options.rounds} kills, "
-              f"restart {max(restarts):.2f} s at most")
-        return problems + check(dump, copiers)
-    finally:
-        for copier in copiers:
-            copier.stopping.set()
-        if target.alive():
-            target.kill()
+    fates = Counter(fate for copier in copiers for fate, _ in copier.fates.values())
+    print(f"seed {options.seed}: transactions {dict(fates)}, {count} records read, {options.rounds} kills, "
+          f"restart {longest_s:.2f} s at most")
+    return [copier.problem for copier in copiers if copier.problem] + check(dump, copiers)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--target", choices=("jackdaw", "kafka"), default="jackdaw")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--keep", action="store_true")
-    options = parser.parse_args()
-    seed = options.seed if options.seed is not None else int(time.time())
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kill9-transactions-"))
-    name = f"transactions_are_all_or_nothing_over_{options.rounds}_kills"
-    try:
-        problems = run(options, seed, folder, [])
-    except Exception as thrown:
-        problems = [f"{type(thrown).__name__}: {thrown}"]
-    if problems:
-        print("\n".join(problems[:20]))
-        print(f"FAIL {name} (seed {seed}, {len(problems)} problems; kept {folder})")
-        return 1
-    print(f"ok {name}")
-    if not options.keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    options = program.parser(rounds=10).parse_args()
+    return program.prove(f"transactions_are_all_or_nothing_over_{options.rounds}_kills", options, run)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,17 @@
 controller in controller.quorum.voters. Run in a network namespace of its own, where
 those ports are free.
 
-    test/storage/stock.py [--target jackdaw|kafka]
+    test/storage/stock.py [--target jackdaw|kafka] [--keep]
 """
 import pathlib
-import shutil
 import sys
-import tempfile
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
 from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # noqa: E402
 
+from lib import program  # noqa: E402
 from lib.load import create_topic  # noqa: E402
 from lib.target import Target  # noqa: E402
 
@@ -69,24 +68,16 @@ def check(target):
         raise AssertionError("the record did not survive a restart")
 
 
-def run(kind, name, instead):
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="stock-"))
-    try:
-        with Stock(kind, folder, instead) as target:
-            check(target)
-            target.stop()
-        print(f"ok {name}")
-        return 0
-    except Exception as thrown:
-        print(f"FAIL {name} ({type(thrown).__name__}: {thrown})")
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def main():
-    kind = sys.argv[2] if sys.argv[1:2] == ["--target"] else "jackdaw"
-    return max(run(kind, name, instead) for name, instead in FILES.items())
+    options = program.parser().parse_args()
+
+    def start_it(instead):
+        def run(_, folder):
+            with Stock(options.target, folder, instead) as target:
+                check(target)
+                target.stop()
+        return run
+    return max(program.prove(name, options, start_it(instead)) for name, instead in FILES.items())
 
 
 if __name__ == "__main__":
