@@ -129,7 +129,7 @@ static void toy_image_changed(void *state, const struct coord_turn *turn)
     ((struct toy *)state)->images++;
 }
 
-/* ---- an env of RAM disk, a clock, and jobs on demand ---- */
+/* ---- an env of a RAM disk and a clock ---- */
 
 static struct kit *the_kit;
 
@@ -137,45 +137,6 @@ static int64_t kit_now(struct env *env)
 {
     (void)env;
     return the_kit->now_ns;
-}
-
-static struct env_poller *kit_poller_create(struct env *env)
-{
-    return (struct env_poller *)env;
-}
-
-static void kit_poller_destroy(struct env_poller *poller)
-{
-    (void)poller;
-}
-
-static int kit_poller_wait(struct env_poller *poller, struct env_poll_event *events, int max,
-                           int64_t deadline_ns)
-{
-    (void)poller, (void)events, (void)max, (void)deadline_ns;
-    return 0;
-}
-
-static void kit_poller_wake(struct env_poller *poller)
-{
-    (void)poller;
-}
-
-static void kit_job_submit(struct env *env, struct env_job *job)
-{
-    (void)env;
-    job->next = NULL;
-    if (the_kit->jobs)
-        the_kit->jobs_last->next = job;
-    else
-        the_kit->jobs = job;
-    the_kit->jobs_last = job;
-}
-
-static void kit_jobs_wait(struct env *env)
-{
-    (void)env;
-    must(!the_kit->jobs);
 }
 
 static bool kit_allow_blocking(struct env *env, bool allow)
@@ -214,12 +175,6 @@ void kit_init(struct kit *kit, int64_t flush_messages)
     kit->env = ram_disk_env(kit->disk);
     ops = *kit->env->ops;
     ops.now_ns = kit_now;
-    ops.poller_create = kit_poller_create;
-    ops.poller_destroy = kit_poller_destroy;
-    ops.poller_wait = kit_poller_wait;
-    ops.poller_wake = kit_poller_wake;
-    ops.job_submit = kit_job_submit;
-    ops.jobs_wait = kit_jobs_wait;
     ops.allow_blocking = kit_allow_blocking;
     kit->env->ops = &ops;
     must(env_mkdir(kit->env, DATA) == 0);
@@ -334,12 +289,8 @@ void kit_crash(struct kit *kit)
 
 void kit_run_jobs(struct kit *kit)
 {
-    while (kit->jobs) {
-        struct env_job *job = kit->jobs;
-        kit->jobs = job->next;
-        job->run(job);
-        job->finish(job);
-    }
+    while (ram_disk_run_job(kit->disk))
+        ;
 }
 
 void kit_turn(struct kit *kit)

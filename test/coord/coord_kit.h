@@ -62,7 +62,6 @@ struct kit {
     struct toy *toys[KIT_PARTITIONS]; /* the newest state of each shard */
     int64_t toys_made, toys_freed;
     int64_t now_ns;
-    struct env_job *jobs, *jobs_last;
     bool jobs_held; /* kit_turn runs none */
     char lines[4096];
 };

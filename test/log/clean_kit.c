@@ -4,6 +4,7 @@
 #include <cmocka.h>
 
 #include "clean_kit.h"
+#include "follow.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,75 +155,62 @@ static const char *text_of(struct kit *kit, struct bytes bytes)
                       : NULL;
 }
 
-static void take_batch(struct kit *kit, struct read_log *log, const struct batch *batch,
-                       int64_t from)
+struct reading {
+    struct kit *kit;
+    int64_t from;
+    struct read_log log; /* from malloc */
+};
+
+static void take_record(struct reading *reading, const struct batch *batch,
+                        const struct record *record)
 {
+    struct read_log *log = &reading->log;
+    bool control = batch_is_control(batch);
+    log->records = realloc(log->records, sizeof *log->records * (size_t)(log->count + 1));
+    log->records[log->count++] = (struct read_record){
+        .offset = record->offset,
+        .timestamp = record->timestamp,
+        .key = control ? NULL : text_of(reading->kit, record->key),
+        .value = control ? NULL : text_of(reading->kit, record->value),
+        .producer_id = batch->producer_id,
+        .control = control,
+        .transactional = batch_is_transactional(batch),
+    };
+}
+
+static void take_batch(void *context, const struct batch *batch)
+{
+    struct reading *reading = context;
+    struct read_log *log = &reading->log;
     struct record_reader reader;
     struct record record;
-    assert_true(batch_checksum_ok(batch));
+    if (log->batch_count > 0)
+        assert_true(batch->base_offset > batch_last_offset(&log->batches[log->batch_count - 1]));
     log->batches = realloc(log->batches, sizeof *log->batches * (size_t)(log->batch_count + 1));
     log->batches[log->batch_count] = *batch;
     log->batches[log->batch_count++].data = NULL;
     int err = record_reader_init(&reader, batch, 1 << 20);
-    while (err == 0 && (err = record_reader_next(&reader, NULL, &record)) == 0) {
-        if (record.offset < from)
-            continue;
-        log->records = realloc(log->records, sizeof *log->records * (size_t)(log->count + 1));
-        log->records[log->count++] = (struct read_record){
-            .offset = record.offset,
-            .timestamp = record.timestamp,
-            .key = batch_is_control(batch) ? NULL : text_of(kit, record.key),
-            .value = batch_is_control(batch) ? NULL : text_of(kit, record.value),
-            .producer_id = batch->producer_id,
-            .control = batch_is_control(batch),
-            .transactional = batch_is_transactional(batch),
-        };
-    }
+    while (err == 0 && (err = record_reader_next(&reader, NULL, &record)) == 0)
+        if (record.offset >= reading->from)
+            take_record(reading, batch, &record);
     record_reader_close(&reader);
     assert_int_equal(err, -ENODATA);
 }
 
 void clean_read(struct kit *kit, int64_t from, struct read_log *ret_log)
 {
-    struct log_position bound = log_end(kit->log), hint = {0, -1, 0, 0};
-    struct read_log log = {0};
-    for (;;) {
-        struct log_span span;
-        struct log_read_params params = {.offset = hint.segment_base >= 0 ? hint.offset : from,
-                                         .hint = hint.segment_base >= 0 ? &hint : NULL,
-                                         .bound = bound,
-                                         .max_bytes = 500,
-                                         .min_one_batch = true,
-                                         .may_block = true};
-        assert_int_equal(log_read(kit->log, &params, &span), 0);
-        if (span.size == 0)
-            break;
-        uint8_t *data = malloc((size_t)span.size);
-        assert_int_equal(env_read_all(kit->env, file_ref_descriptor(span.file), data,
-                                      (size_t)span.size, span.position),
-                         0);
-        for (int32_t at = 0; at < span.size;) {
-            struct batch batch;
-            assert_int_equal(batch_read(data + at, (size_t)(span.size - at), &batch), 0);
-            if (log.batch_count > 0)
-                assert_true(batch.base_offset >
-                            batch_last_offset(&log.batches[log.batch_count - 1]));
-            take_batch(kit, &log, &batch, from);
-            at += batch.size;
-        }
-        free(data);
-        hint = span.next;
-        log_span_close(&span);
-    }
-    struct read_record *records = arena_array(&kit->arena, (size_t)log.count, sizeof *records);
-    struct batch *batches = arena_array(&kit->arena, (size_t)log.batch_count, sizeof *batches);
-    if (log.count)
-        memcpy(records, log.records, sizeof *records * (size_t)log.count);
-    if (log.batch_count)
-        memcpy(batches, log.batches, sizeof *batches * (size_t)log.batch_count);
-    free(log.records);
-    free(log.batches);
-    *ret_log = (struct read_log){records, log.count, batches, log.batch_count};
+    struct reading reading = {.kit = kit, .from = from};
+    struct read_log *log = &reading.log;
+    follow_log(kit->env, kit->log, from, log_end(kit->log), 500, take_batch, &reading);
+    struct read_record *records = arena_array(&kit->arena, (size_t)log->count, sizeof *records);
+    struct batch *batches = arena_array(&kit->arena, (size_t)log->batch_count, sizeof *batches);
+    if (log->count)
+        memcpy(records, log->records, sizeof *records * (size_t)log->count);
+    if (log->batch_count)
+        memcpy(batches, log->batches, sizeof *batches * (size_t)log->batch_count);
+    free(log->records);
+    free(log->batches);
+    *ret_log = (struct read_log){records, log->count, batches, log->batch_count};
 }
 
 const char *clean_text(struct kit *kit)

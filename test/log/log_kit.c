@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "follow.h"
 #include "log_kit.h"
 
 #include <errno.h>
@@ -164,71 +165,36 @@ void kit_fill(struct kit *kit, int count, int value_size)
     }
 }
 
-/* Check that a span holds whole, sound batches with growing offsets; the offset after them. */
-static int64_t check_span(struct kit *kit, const struct log_span *span, int64_t offset,
-                          uint32_t *crc, int *batches)
-{
-    uint8_t *data = malloc((size_t)span->size);
-    size_t at = 0;
-    assert_int_equal(env_read_all(kit->env, file_ref_descriptor(span->file), data,
-                                  (size_t)span->size, span->position),
-                     0);
-    while (at < (size_t)span->size) {
-        struct batch batch;
-        assert_int_equal(batch_read(data + at, (size_t)span->size - at, &batch), 0);
-        assert_true(batch_checksum_ok(&batch));
-        assert_true(batch_last_offset(&batch) >= offset);
-        offset = batch_last_offset(&batch) + 1;
-        *crc = crc32c(*crc, batch.data, (size_t)batch.size);
-        ++*batches;
-        at += (size_t)batch.size;
-    }
-    free(data);
-    return offset;
-}
+struct sum {
+    int64_t bytes;
+    uint32_t crc;
+    int batches;
+};
 
-static int64_t read_range(struct kit *kit, int64_t from, struct log_position bound,
-                          int32_t max_bytes, int64_t *bytes, uint32_t *crc, int *batches)
+static void add_batch(void *context, const struct batch *batch)
 {
-    struct log_position hint = {from, -1, 0, 0};
-    while (from < bound.offset) {
-        struct log_span span;
-        struct log_read_params params = {.offset = from,
-                                         .hint = &hint,
-                                         .bound = bound,
-                                         .max_bytes = max_bytes,
-                                         .min_one_batch = true,
-                                         .may_block = true};
-        assert_int_equal(log_read(kit->log, &params, &span), 0);
-        if (span.size == 0)
-            break;
-        *bytes += span.size;
-        from = check_span(kit, &span, from, crc, batches);
-        hint = span.next;
-        log_span_close(&span);
-    }
-    return from;
+    struct sum *sum = context;
+    sum->bytes += batch->size;
+    sum->crc = crc32c(sum->crc, batch->data, (size_t)batch->size);
+    sum->batches++;
 }
 
 int64_t kit_read_all(struct kit *kit, int64_t from, int32_t max_bytes, int64_t *ret_bytes)
 {
-    uint32_t crc = 0;
-    int batches = 0;
-    int64_t bytes = 0;
-    int64_t reached = read_range(kit, from, log_end(kit->log), max_bytes, &bytes, &crc, &batches);
+    struct sum sum = {0};
+    int64_t reached =
+        follow_log(kit->env, kit->log, from, log_end(kit->log), max_bytes, add_batch, &sum);
     if (ret_bytes)
-        *ret_bytes = bytes;
+        *ret_bytes = sum.bytes;
     return reached;
 }
 
 uint32_t kit_checksum(struct kit *kit, int64_t from, int64_t to, int *ret_batches)
 {
-    uint32_t crc = 0;
-    int batches = 0;
-    int64_t bytes = 0;
+    struct sum sum = {0};
     struct log_position bound = {to, -1, 0, 0};
-    read_range(kit, from, bound, 1 << 20, &bytes, &crc, &batches);
+    follow_log(kit->env, kit->log, from, bound, 1 << 20, add_batch, &sum);
     if (ret_batches)
-        *ret_batches = batches;
-    return crc;
+        *ret_batches = sum.batches;
+    return sum.crc;
 }

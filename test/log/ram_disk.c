@@ -1,7 +1,6 @@
-/* Files are inodes with a present and a synced content; names are a sorted table of paths, twice:
- * present and durable, with the operations between the two in a list. A crash builds the durable
- * state anew, letting through a random part of what was not synced. */
-#include "ram_disk.h"
+/* The calls of an env on a disk in memory. Each that touches the disk is counted, and may be the
+ * one that fails or dies. */
+#include "ram_disk_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,63 +8,12 @@
 
 #include "base/must.h"
 
-#define FILES_MAX 4096
-#define SECTOR 512
-
-struct node {
-    int refs; /* names, open files, pending operations */
-    bool is_dir;
-    uint8_t *data;
-    size_t size, capacity;
-    uint8_t *synced;
-    size_t synced_size;
-    int64_t modified_ms;
-};
-
-struct name {
-    char *path;
-    struct node *node;
-};
-
-struct names {
-    struct name *items;
-    int count, capacity;
-};
-
-struct change {
-    char *path; /* made (node set) or removed (node NULL) */
-    struct node *node;
-};
-
-struct open_file {
-    struct node *node;
-    bool locked;
-};
-
-struct ram_disk {
-    struct env env;
-    uint64_t random;
-    int64_t wall_ms, now_ns;
-    struct names present, durable;
-    struct change *changes;
-    int change_count, change_capacity;
-    struct open_file files[FILES_MAX];
-    int64_t calls, bytes_read, syncs;
-    int64_t die_at, fail_at;
-    int fail_error;
-    int fail_writes, fail_writes_error;
-    int fail_reads, fail_reads_error;
-    int fail_opens, fail_opens_error;
-    int fail_syncs, fail_syncs_error;
-    bool dead, cold;
-};
-
 static struct ram_disk *disk_of(struct env *env)
 {
     return container_of(env, struct ram_disk, env);
 }
 
-static uint64_t disk_random(struct ram_disk *disk)
+uint64_t ram_random(struct ram_disk *disk)
 {
     uint64_t z = disk->random += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -73,157 +21,10 @@ static uint64_t disk_random(struct ram_disk *disk)
     return z ^ (z >> 31);
 }
 
-static struct node *node_create(bool is_dir)
-{
-    struct node *node = calloc(1, sizeof *node);
-    must(node);
-    node->is_dir = is_dir;
-    return node;
-}
-
-static struct node *node_ref(struct node *node)
-{
-    if (node)
-        node->refs++;
-    return node;
-}
-
-static void node_unref(struct node *node)
-{
-    if (!node || --node->refs > 0)
-        return;
-    free(node->data);
-    free(node->synced);
-    free(node);
-}
-
-static void node_resize(struct node *node, size_t size)
-{
-    if (size > node->capacity || !node->data) {
-        node->capacity = size * 2 + 64;
-        node->data = realloc(node->data, node->capacity);
-        must(node->data);
-    }
-    if (size > node->size)
-        memset(node->data + node->size, 0, size - node->size);
-    node->size = size;
-}
-
-static void node_sync(struct node *node)
-{
-    free(node->synced);
-    node->synced = NULL;
-    if (node->size) {
-        node->synced = malloc(node->size);
-        must(node->synced);
-        memcpy(node->synced, node->data, node->size);
-    }
-    node->synced_size = node->size;
-}
-
-static int names_find(const struct names *names, const char *path, bool *ret_found)
-{
-    int low = 0, high = names->count;
-    while (low < high) {
-        int mid = (low + high) / 2;
-        int order = strcmp(names->items[mid].path, path);
-        if (order == 0) {
-            *ret_found = true;
-            return mid;
-        }
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    *ret_found = false;
-    return low;
-}
-
-static struct node *names_get(const struct names *names, const char *path)
-{
-    bool found;
-    int at = names_find(names, path, &found);
-    return found ? names->items[at].node : NULL;
-}
-
-/* node NULL removes. */
-static void names_set(struct names *names, const char *path, struct node *node)
-{
-    bool found;
-    int at = names_find(names, path, &found);
-    node_ref(node);
-    if (found) {
-        node_unref(names->items[at].node);
-        names->items[at].node = node;
-        if (!node) {
-            free(names->items[at].path);
-            memmove(names->items + at, names->items + at + 1,
-                    sizeof *names->items * (size_t)(names->count - at - 1));
-            names->count--;
-        }
-        return;
-    }
-    if (!node)
-        return;
-    if (names->count == names->capacity) {
-        names->capacity = names->capacity * 2 + 16;
-        names->items = realloc(names->items, sizeof *names->items * (size_t)names->capacity);
-        must(names->items);
-    }
-    memmove(names->items + at + 1, names->items + at,
-            sizeof *names->items * (size_t)(names->count - at));
-    names->items[at] = (struct name){strdup(path), node};
-    names->count++;
-}
-
-static void names_clear(struct names *names)
-{
-    for (int i = 0; i < names->count; i++) {
-        free(names->items[i].path);
-        node_unref(names->items[i].node);
-    }
-    free(names->items);
-    *names = (struct names){0};
-}
-
 static bool parent_is(const char *path, const char *dir)
 {
     size_t size = strlen(dir);
     return strncmp(path, dir, size) == 0 && path[size] == '/' && !strchr(path + size + 1, '/');
-}
-
-static bool has_parent(const struct names *names, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return true;
-    char dir[4096];
-    memcpy(dir, path, (size_t)(slash - path));
-    dir[slash - path] = 0;
-    struct node *node = names_get(names, dir);
-    return node && node->is_dir;
-}
-
-static void change_add(struct ram_disk *disk, const char *path, struct node *node)
-{
-    if (disk->change_count == disk->change_capacity) {
-        disk->change_capacity = disk->change_capacity * 2 + 16;
-        disk->changes =
-            realloc(disk->changes, sizeof *disk->changes * (size_t)disk->change_capacity);
-        must(disk->changes);
-    }
-    disk->changes[disk->change_count++] = (struct change){strdup(path), node_ref(node)};
-    names_set(&disk->present, path, node);
-}
-
-static void changes_clear(struct ram_disk *disk)
-{
-    for (int i = 0; i < disk->change_count; i++) {
-        free(disk->changes[i].path);
-        node_unref(disk->changes[i].node);
-    }
-    disk->change_count = 0;
 }
 
 /* Count a call; a result below 0 is the call's answer. */
@@ -261,7 +62,7 @@ static int64_t op_wall_ms(struct env *env)
 static void op_random(struct env *env, void *data, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        ((uint8_t *)data)[i] = (uint8_t)disk_random(disk_of(env));
+        ((uint8_t *)data)[i] = (uint8_t)ram_random(disk_of(env));
 }
 
 static int op_open(struct env *env, const char *path, unsigned flags)
@@ -272,7 +73,7 @@ static int op_open(struct env *env, const char *path, unsigned flags)
         return err;
     if (take_fault(&disk->fail_opens))
         return disk->fail_opens_error;
-    struct node *node = names_get(&disk->present, path);
+    struct ram_node *node = ram_names_get(&disk->present, path);
     if (node && node->is_dir)
         return -EISDIR;
     if (node && (flags & ENV_CREATE) && (flags & ENV_EXCLUSIVE))
@@ -280,18 +81,18 @@ static int op_open(struct env *env, const char *path, unsigned flags)
     if (!node) {
         if (!(flags & ENV_CREATE))
             return -ENOENT;
-        if (!has_parent(&disk->present, path))
+        if (!ram_names_has_parent(&disk->present, path))
             return -ENOENT;
-        node = node_create(false);
+        node = ram_node_create(false);
         node->modified_ms = disk->wall_ms;
-        change_add(disk, path, node);
+        ram_change_add(disk, path, node);
     }
     if (flags & ENV_TRUNCATE)
-        node_resize(node, 0);
-    for (int i = 0; i < FILES_MAX; i++) {
+        ram_node_resize(node, 0);
+    for (int i = 0; i < RAM_FILES_MAX; i++) {
         if (disk->files[i].node)
             continue;
-        disk->files[i].node = node_ref(node);
+        disk->files[i].node = ram_node_ref(node);
         return i;
     }
     return -EMFILE;
@@ -300,15 +101,15 @@ static int op_open(struct env *env, const char *path, unsigned flags)
 static int op_close(struct env *env, int file)
 {
     struct ram_disk *disk = disk_of(env);
-    must(file >= 0 && file < FILES_MAX && disk->files[file].node);
-    node_unref(disk->files[file].node);
-    disk->files[file] = (struct open_file){0};
+    must(file >= 0 && file < RAM_FILES_MAX && disk->files[file].node);
+    ram_node_unref(disk->files[file].node);
+    disk->files[file] = (struct ram_file){0};
     return 0;
 }
 
 static ssize_t read_at(struct ram_disk *disk, int file, void *data, size_t size, int64_t offset)
 {
-    struct node *node = disk->files[file].node;
+    struct ram_node *node = disk->files[file].node;
     must(node && offset >= 0);
     if ((size_t)offset >= node->size)
         return 0;
@@ -341,7 +142,7 @@ static ssize_t op_write(struct env *env, int file, const struct iovec *parts, in
                         int64_t offset)
 {
     struct ram_disk *disk = disk_of(env);
-    struct node *node = disk->files[file].node;
+    struct ram_node *node = disk->files[file].node;
     must(node && offset >= 0);
     size_t total = 0;
     for (int i = 0; i < count; i++)
@@ -351,13 +152,13 @@ static ssize_t op_write(struct env *env, int file, const struct iovec *parts, in
     if (err && disk->calls - 1 != disk->die_at)
         return err;
     if (err)
-        allowed = total ? disk_random(disk) % (total + 1) : 0;
+        allowed = total ? ram_random(disk) % (total + 1) : 0;
     bool fault = !err && take_fault(&disk->fail_writes);
     if (fault)
         allowed = total / 2;
 
     if ((size_t)offset + allowed > node->size)
-        node_resize(node, (size_t)offset + allowed);
+        ram_node_resize(node, (size_t)offset + allowed);
     size_t done = 0;
     for (int i = 0; i < count && done < allowed; i++) {
         size_t part = parts[i].iov_len < allowed - done ? parts[i].iov_len : allowed - done;
@@ -381,7 +182,7 @@ static int op_sync(struct env *env, int file)
     if (take_fault(&disk->fail_syncs))
         return disk->fail_syncs_error;
     disk->syncs++;
-    node_sync(disk->files[file].node);
+    ram_node_sync(disk->files[file].node);
     return 0;
 }
 
@@ -400,7 +201,7 @@ static int op_truncate(struct env *env, int file, int64_t size_bytes)
     int err = disk_enter(disk);
     if (err)
         return err;
-    node_resize(disk->files[file].node, (size_t)size_bytes);
+    ram_node_resize(disk->files[file].node, (size_t)size_bytes);
     return 0;
 }
 
@@ -417,7 +218,7 @@ static int op_size(struct env *env, int file, int64_t *ret_size_bytes)
 static int op_lock(struct env *env, int file)
 {
     struct ram_disk *disk = disk_of(env);
-    for (int i = 0; i < FILES_MAX; i++)
+    for (int i = 0; i < RAM_FILES_MAX; i++)
         if (i != file && disk->files[i].node == disk->files[file].node && disk->files[i].locked)
             return -EWOULDBLOCK;
     disk->files[file].locked = true;
@@ -430,7 +231,7 @@ static int op_stat(struct env *env, const char *path, struct env_stat *ret_stat)
     int err = disk_enter(disk);
     if (err)
         return err;
-    struct node *node = names_get(&disk->present, path);
+    struct ram_node *node = ram_names_get(&disk->present, path);
     if (!node)
         return -ENOENT;
     *ret_stat = (struct env_stat){(int64_t)node->size, node->modified_ms, node->is_dir};
@@ -443,15 +244,15 @@ static int op_rename(struct env *env, const char *from, const char *to)
     int err = disk_enter(disk);
     if (err)
         return err;
-    struct node *node = names_get(&disk->present, from);
+    struct ram_node *node = ram_names_get(&disk->present, from);
     if (!node)
         return -ENOENT;
     /* The new name first: a crash between the two leaves both, never none. */
-    change_add(disk, to, node);
+    ram_change_add(disk, to, node);
     if (node->is_dir) {
         size_t size = strlen(from);
         for (int i = 0; i < disk->present.count; i++) {
-            struct name *name = &disk->present.items[i];
+            struct ram_name *name = &disk->present.items[i];
             if (strncmp(name->path, from, size) != 0 || name->path[size] != '/')
                 continue;
             char path[8192];
@@ -459,13 +260,13 @@ static int op_rename(struct env *env, const char *from, const char *to)
             strcpy(path, to);
             strcat(path, name->path + size);
             char *old = strdup(name->path);
-            change_add(disk, path, name->node);
-            change_add(disk, old, NULL);
+            ram_change_add(disk, path, name->node);
+            ram_change_add(disk, old, NULL);
             free(old);
             i = -1;
         }
     }
-    change_add(disk, from, NULL);
+    ram_change_add(disk, from, NULL);
     return 0;
 }
 
@@ -475,19 +276,19 @@ static int op_unlink(struct env *env, const char *path)
     int err = disk_enter(disk);
     if (err)
         return err;
-    struct node *node = names_get(&disk->present, path);
+    struct ram_node *node = ram_names_get(&disk->present, path);
     if (!node)
         return -ENOENT;
     if (node->is_dir)
         return -EISDIR;
-    change_add(disk, path, NULL);
+    ram_change_add(disk, path, NULL);
     return 0;
 }
 
 static int op_set_modified(struct env *env, const char *path, int64_t wall_ms)
 {
     struct ram_disk *disk = disk_of(env);
-    struct node *node = names_get(&disk->present, path);
+    struct ram_node *node = ram_names_get(&disk->present, path);
     if (!node)
         return -ENOENT;
     node->modified_ms = wall_ms;
@@ -500,11 +301,11 @@ static int op_mkdir(struct env *env, const char *path)
     int err = disk_enter(disk);
     if (err)
         return err;
-    if (names_get(&disk->present, path))
+    if (ram_names_get(&disk->present, path))
         return -EEXIST;
-    if (!has_parent(&disk->present, path))
+    if (!ram_names_has_parent(&disk->present, path))
         return -ENOENT;
-    change_add(disk, path, node_create(true));
+    ram_change_add(disk, path, ram_node_create(true));
     return 0;
 }
 
@@ -514,12 +315,12 @@ static int op_rmdir(struct env *env, const char *path)
     int err = disk_enter(disk);
     if (err)
         return err;
-    if (!names_get(&disk->present, path))
+    if (!ram_names_get(&disk->present, path))
         return -ENOENT;
     for (int i = 0; i < disk->present.count; i++)
         if (parent_is(disk->present.items[i].path, path))
             return -ENOTEMPTY;
-    change_add(disk, path, NULL);
+    ram_change_add(disk, path, NULL);
     return 0;
 }
 
@@ -534,14 +335,14 @@ static int op_dir_sync(struct env *env, const char *path)
     disk->syncs++;
     int kept = 0;
     for (int i = 0; i < disk->change_count; i++) {
-        struct change *change = &disk->changes[i];
+        struct ram_change *change = &disk->changes[i];
         if (!parent_is(change->path, path)) {
             disk->changes[kept++] = *change;
             continue;
         }
-        names_set(&disk->durable, change->path, change->node);
+        ram_names_set(&disk->durable, change->path, change->node);
         free(change->path);
-        node_unref(change->node);
+        ram_node_unref(change->node);
     }
     disk->change_count = kept;
     return 0;
@@ -554,7 +355,7 @@ static int op_list(struct env *env, const char *path, int (*each)(void *context,
     int err = disk_enter(disk);
     if (err)
         return err;
-    struct node *node = names_get(&disk->present, path);
+    struct ram_node *node = ram_names_get(&disk->present, path);
     if (!node)
         return -ENOENT;
     if (!node->is_dir)
@@ -583,6 +384,45 @@ static int op_disk_space(struct env *env, const char *path, int64_t *ret_total, 
     *ret_total = INT64_C(1) << 40;
     *ret_free = INT64_C(1) << 39;
     return 0;
+}
+
+/* Loops are turned by the test, which knows when there is something to do. */
+static struct env_poller *op_poller_create(struct env *env)
+{
+    return (struct env_poller *)env;
+}
+
+static void op_poller_destroy(struct env_poller *poller)
+{
+    (void)poller;
+}
+
+static int op_poller_wait(struct env_poller *poller, struct env_poll_event *events, int max,
+                          int64_t deadline_ns)
+{
+    (void)poller, (void)events, (void)max, (void)deadline_ns;
+    return 0;
+}
+
+static void op_poller_wake(struct env_poller *poller)
+{
+    (void)poller;
+}
+
+static void op_job_submit(struct env *env, struct env_job *job)
+{
+    struct ram_disk *disk = disk_of(env);
+    job->next = NULL;
+    if (disk->jobs)
+        disk->jobs_last->next = job;
+    else
+        disk->jobs = job;
+    disk->jobs_last = job;
+}
+
+static void op_jobs_wait(struct env *env)
+{
+    must(!disk_of(env)->jobs);
 }
 
 static bool op_allow_blocking(struct env *env, bool allow)
@@ -623,6 +463,12 @@ static const struct env_ops ram_ops = {
     .dir_sync = op_dir_sync,
     .dir_list = op_list,
     .disk_space = op_disk_space,
+    .poller_create = op_poller_create,
+    .poller_destroy = op_poller_destroy,
+    .poller_wait = op_poller_wait,
+    .poller_wake = op_poller_wake,
+    .job_submit = op_job_submit,
+    .jobs_wait = op_jobs_wait,
     .allow_blocking = op_allow_blocking,
     .log_line = op_log_line,
 };
@@ -642,12 +488,12 @@ void ram_disk_destroy(struct ram_disk *disk)
 {
     if (!disk)
         return;
-    for (int i = 0; i < FILES_MAX; i++)
-        node_unref(disk->files[i].node);
-    changes_clear(disk);
+    for (int i = 0; i < RAM_FILES_MAX; i++)
+        ram_node_unref(disk->files[i].node);
+    ram_changes_clear(disk);
     free(disk->changes);
-    names_clear(&disk->present);
-    names_clear(&disk->durable);
+    ram_names_clear(&disk->present);
+    ram_names_clear(&disk->durable);
     free(disk);
 }
 
@@ -721,183 +567,18 @@ void ram_disk_set_cold(struct ram_disk *disk, bool cold)
     disk->cold = cold;
 }
 
-/* What a disk that lost power may hold: every sector old or new, the length old, new or between. */
-static void node_tear(struct ram_disk *disk, struct node *node)
+bool ram_disk_has_jobs(const struct ram_disk *disk)
 {
-    bool same = node->size == node->synced_size &&
-                (node->size == 0 || memcmp(node->data, node->synced, node->size) == 0);
-    if (same)
-        return;
-    size_t low = node->size < node->synced_size ? node->size : node->synced_size;
-    size_t high = node->size < node->synced_size ? node->synced_size : node->size;
-    size_t size = low;
-    switch (disk_random(disk) % 3) {
-    case 0:
-        size = high;
-        break;
-    case 1:
-        size = low + disk_random(disk) % (high - low + 1);
-        break;
-    }
-    uint8_t *torn = calloc(1, size + 1);
-    must(torn);
-    uint64_t keep_new = disk_random(disk) % 4; /* 0: none, 3: mostly */
-    for (size_t at = 0; at < size; at += SECTOR) {
-        size_t part = size - at < SECTOR ? size - at : SECTOR;
-        bool new_one = disk_random(disk) % 3 < keep_new;
-        const uint8_t *from = new_one ? node->data : node->synced;
-        size_t from_size = new_one ? node->size : node->synced_size;
-        if (from_size > at)
-            memcpy(torn + at, from + at, from_size - at < part ? from_size - at : part);
-    }
-    free(node->data);
-    node->data = torn;
-    node->size = size;
-    node->capacity = size + 1;
+    return disk->jobs != NULL;
 }
 
-static void names_drop_orphans(struct names *names)
+bool ram_disk_run_job(struct ram_disk *disk)
 {
-    for (int i = 0; i < names->count; i++) {
-        if (has_parent(names, names->items[i].path))
-            continue;
-        char *path = strdup(names->items[i].path);
-        names_set(names, path, NULL);
-        free(path);
-        i = -1;
-    }
-}
-
-void ram_disk_crash(struct ram_disk *disk, enum ram_crash how)
-{
-    for (int i = 0; i < FILES_MAX; i++) {
-        node_unref(disk->files[i].node);
-        disk->files[i] = (struct open_file){0};
-    }
-    disk->dead = false;
-    disk->die_at = disk->fail_at = -1;
-    disk->fail_writes = disk->fail_reads = disk->fail_opens = disk->fail_syncs = 0;
-    if (how == RAM_CRASH_PROCESS)
-        return;
-
-    /* Names survive in their order, as in a journal: a prefix of what was not synced. */
-    int kept = 0;
-    if (how == RAM_CRASH_TORN && disk_random(disk) % 2 == 0)
-        kept = disk->change_count;
-    else if (how == RAM_CRASH_TORN)
-        kept = (int)(disk_random(disk) % (uint64_t)(disk->change_count + 1));
-    for (int i = 0; i < kept; i++)
-        names_set(&disk->durable, disk->changes[i].path, disk->changes[i].node);
-    changes_clear(disk);
-    names_drop_orphans(&disk->durable);
-
-    names_clear(&disk->present);
-    for (int i = 0; i < disk->durable.count; i++) {
-        struct node *node = disk->durable.items[i].node;
-        if (how == RAM_CRASH_CLEAN) {
-            node_resize(node, node->synced_size);
-            if (node->synced_size)
-                memcpy(node->data, node->synced, node->synced_size);
-        } else {
-            node_tear(disk, node);
-            node_sync(node);
-        }
-        names_set(&disk->present, disk->durable.items[i].path, node);
-    }
-}
-
-struct ram_disk *ram_disk_clone(const struct ram_disk *disk, uint64_t seed)
-{
-    struct ram_disk *copy = ram_disk_create(seed);
-    copy->wall_ms = disk->wall_ms;
-    copy->now_ns = disk->now_ns;
-    /* Nodes with several names do not occur but between the two halves of a rename. */
-    for (int pass = 0; pass < 2; pass++) {
-        const struct names *from = pass ? &disk->durable : &disk->present;
-        for (int i = 0; i < from->count; i++) {
-            const struct node *node = from->items[i].node;
-            struct node *twin = pass ? names_get(&copy->present, from->items[i].path) : NULL;
-            if (pass && names_get(&disk->present, from->items[i].path) != node)
-                twin = NULL;
-            if (!twin) {
-                twin = node_create(node->is_dir);
-                node_resize(twin, node->synced_size);
-                if (node->synced_size)
-                    memcpy(twin->data, node->synced, node->synced_size);
-                node_sync(twin);
-                node_resize(twin, node->size);
-                if (node->size)
-                    memcpy(twin->data, node->data, node->size);
-                twin->modified_ms = node->modified_ms;
-            }
-            names_set(pass ? &copy->durable : &copy->present, from->items[i].path, twin);
-        }
-    }
-    for (int i = 0; i < disk->change_count; i++) {
-        const struct change *change = &disk->changes[i];
-        struct node *node = change->node && names_get(&disk->present, change->path) == change->node
-                                ? names_get(&copy->present, change->path)
-                                : NULL;
-        if (change->node && !node)
-            continue; /* made and gone again */
-        if (copy->change_count == copy->change_capacity) {
-            copy->change_capacity = copy->change_capacity * 2 + 16;
-            copy->changes =
-                realloc(copy->changes, sizeof *copy->changes * (size_t)copy->change_capacity);
-            must(copy->changes);
-        }
-        copy->changes[copy->change_count++] = (struct change){strdup(change->path), node_ref(node)};
-    }
-    return copy;
-}
-
-uint8_t *ram_disk_data(struct ram_disk *disk, const char *path, size_t *ret_size)
-{
-    struct node *node = names_get(&disk->present, path);
-    if (!node || node->is_dir)
-        return NULL;
-    node_resize(node, node->size);
-    *ret_size = node->size;
-    return node->data;
-}
-
-void ram_disk_put(struct ram_disk *disk, const char *path, const void *data, size_t size)
-{
-    struct node *node = names_get(&disk->present, path);
-    if (!node) {
-        node = node_create(false);
-        names_set(&disk->present, path, node);
-    }
-    node_resize(node, size);
-    if (size)
-        memcpy(node->data, data, size);
-    node_sync(node);
-    node->modified_ms = disk->wall_ms;
-    names_set(&disk->durable, path, node);
-}
-
-void ram_disk_remove(struct ram_disk *disk, const char *path)
-{
-    names_set(&disk->present, path, NULL);
-    names_set(&disk->durable, path, NULL);
-}
-
-bool ram_disk_exists(struct ram_disk *disk, const char *path)
-{
-    return names_get(&disk->present, path) != NULL;
-}
-
-int ram_disk_open_files(const struct ram_disk *disk)
-{
-    int count = 0;
-    for (int i = 0; i < FILES_MAX; i++)
-        count += disk->files[i].node != NULL;
-    return count;
-}
-
-void ram_disk_each(struct ram_disk *disk, void (*each)(void *context, const char *path),
-                   void *context)
-{
-    for (int i = 0; i < disk->present.count; i++)
-        each(context, disk->present.items[i].path);
+    struct env_job *job = disk->jobs;
+    if (!job)
+        return false;
+    disk->jobs = job->next;
+    job->run(job);
+    job->finish(job);
+    return true;
 }

@@ -1,5 +1,6 @@
 /* An env whose disk is memory: with faults on demand and crashes that lose what was not synced.
- * Single-threaded; only time, randomness and disk calls are there. */
+ * Single-threaded. Besides there are time, randomness, pollers that never sleep, for loops that the
+ * test turns itself, and jobs that wait in line until the test runs them. */
 #ifndef JACKDAW_TEST_LOG_RAM_DISK_H
 #define JACKDAW_TEST_LOG_RAM_DISK_H
 
@@ -36,6 +37,10 @@ void ram_disk_fail_opens(struct ram_disk *disk, int count, int error);
 void ram_disk_fail_syncs(struct ram_disk *disk, int count, int error);
 /* Answers of the nowait read: -EAGAIN while set. */
 void ram_disk_set_cold(struct ram_disk *disk, bool cold);
+
+bool ram_disk_has_jobs(const struct ram_disk *disk);
+/* Run the first job in line to its end; false: there is none. */
+bool ram_disk_run_job(struct ram_disk *disk);
 
 enum ram_crash {
     RAM_CRASH_PROCESS, /* kill -9: the page cache survives */

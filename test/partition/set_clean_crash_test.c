@@ -22,7 +22,8 @@ static int64_t stride(void)
 
 static bool is_over(struct kit *kit)
 {
-    return kit->set.cleaner.running == 0 && !kit->set.cleaner.looking && !kit->jobs;
+    return kit->set.cleaner.running == 0 && !kit->set.cleaner.looking &&
+           !ram_disk_has_jobs(kit->disk);
 }
 
 /* A log that was cleaned once and is dirty again; its cleaning begins. */

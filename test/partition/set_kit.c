@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../log/follow.h"
 #include "base/errors.h"
 #include "log/log_dir.h"
 #include "partition/set_private.h"
@@ -20,7 +21,7 @@
 
 static const char *const dir_names[KIT_DIRS_MAX] = {"/one", "/two"};
 
-/* ---- an env of a RAM disk, a clock and jobs on demand ---- */
+/* ---- an env of a RAM disk and a clock ---- */
 
 static struct kit *the_kit;
 
@@ -34,16 +35,6 @@ static int64_t wall_ms(struct env *env)
 {
     (void)env;
     return KIT_WALL_MS + the_kit->now_ns / 1000000;
-}
-
-static struct env_poller *poller_create(struct env *env)
-{
-    return (struct env_poller *)env;
-}
-
-static void poller_destroy(struct env_poller *poller)
-{
-    (void)poller;
 }
 
 /* A sleep without an end, or beyond what the test waits for, is none: the test goes on. */
@@ -63,28 +54,6 @@ static int poller_wait(struct env_poller *poller, struct env_poll_event *events,
         kit->now_ns = until_ns;
     ram_disk_set_time(kit->disk, wall_ms(kit->env));
     return 0;
-}
-
-static void poller_wake(struct env_poller *poller)
-{
-    (void)poller;
-}
-
-static void job_submit(struct env *env, struct env_job *job)
-{
-    (void)env;
-    job->next = NULL;
-    if (the_kit->jobs)
-        the_kit->jobs_last->next = job;
-    else
-        the_kit->jobs = job;
-    the_kit->jobs_last = job;
-}
-
-static void jobs_wait(struct env *env)
-{
-    (void)env;
-    must(!the_kit->jobs);
 }
 
 /* None can be had: what would be theirs is done by who asked. */
@@ -167,15 +136,10 @@ void kit_init(struct kit *kit, int dir_count)
     kit->ops = *kit->env->ops;
     kit->ops.now_ns = now_ns;
     kit->ops.wall_ms = wall_ms;
-    kit->ops.poller_create = poller_create;
-    kit->ops.poller_destroy = poller_destroy;
     kit->ops.poller_wait = poller_wait;
-    kit->ops.poller_wake = poller_wake;
     kit->ops.file_open = file_open;
     kit->ops.file_write = file_write;
     kit->ops.thread_start = thread_start;
-    kit->ops.job_submit = job_submit;
-    kit->ops.jobs_wait = jobs_wait;
     kit->env->ops = &kit->ops;
     ram_disk_set_time(kit->disk, wall_ms(kit->env));
     kit->say = (struct say){.level = SAY_DEBUG, .write = take_line, .context = kit};
@@ -290,7 +254,8 @@ void kit_stop(struct kit *kit, bool clean)
 {
     partition_set_stop(&kit->set);
     kit_until(kit, is_quiet);
-    while (kit->jobs || atomic_load(&kit->loop.mailbox)) /* removed folders, wakes */
+    while (ram_disk_has_jobs(kit->disk) ||
+           atomic_load(&kit->loop.mailbox)) /* removed folders, wakes */
         kit_step(kit);
     int err = partition_set_close(&kit->set, clean, 1);
     if (clean)
@@ -419,45 +384,31 @@ void kit_sync(struct kit *kit, int index)
     assert_int_equal(log_flush(kit_partition(kit, index)->log, &synced), 0);
 }
 
+struct visit {
+    int64_t from;
+    void (*each)(void *context, const struct record *record);
+    void *context;
+};
+
+static void visit_batch(void *context, const struct batch *batch)
+{
+    const struct visit *visit = context;
+    struct record_reader reader;
+    struct record record;
+    assert_int_equal(record_reader_init(&reader, batch, 1 << 20), 0);
+    while (record_reader_next(&reader, NULL, &record) == 0)
+        if (record.offset >= visit->from)
+            visit->each(visit->context, &record);
+    record_reader_close(&reader);
+}
+
 /* Calls `each` for every record of the log below its end. */
 static void each_record(struct kit *kit, int index,
                         void (*each)(void *context, const struct record *record), void *context)
 {
     struct log *log = kit_partition(kit, index)->log;
-    struct log_position bound = log_end(log), hint = {0, -1, 0, 0};
-    for (;;) {
-        struct log_span span;
-        bool first = hint.segment_base < 0;
-        struct log_read_params params = {.offset = first ? log_start_offset(log) : hint.offset,
-                                         .hint = first ? NULL : &hint,
-                                         .bound = bound,
-                                         .max_bytes = 4000,
-                                         .min_one_batch = true,
-                                         .may_block = true};
-        assert_int_equal(log_read(log, &params, &span), 0);
-        if (span.size == 0)
-            return;
-        uint8_t *data = malloc((size_t)span.size);
-        assert_int_equal(env_read_all(kit->env, file_ref_descriptor(span.file), data,
-                                      (size_t)span.size, span.position),
-                         0);
-        for (int32_t at = 0; at < span.size;) {
-            struct batch batch;
-            struct record_reader reader;
-            struct record record;
-            assert_int_equal(batch_read(data + at, (size_t)(span.size - at), &batch), 0);
-            assert_true(batch_checksum_ok(&batch));
-            assert_int_equal(record_reader_init(&reader, &batch, 1 << 20), 0);
-            while (record_reader_next(&reader, NULL, &record) == 0)
-                if (record.offset >= log_start_offset(log))
-                    each(context, &record);
-            record_reader_close(&reader);
-            at += batch.size;
-        }
-        free(data);
-        hint = span.next;
-        log_span_close(&span);
-    }
+    struct visit visit = {log_start_offset(log), each, context};
+    follow_log(kit->env, log, visit.from, log_end(log), 4000, visit_batch, &visit);
 }
 
 struct text {
@@ -566,25 +517,22 @@ bool kit_one_is_cleaned(struct kit *kit)
 
 static void run_job(struct kit *kit)
 {
-    struct env_job *job = kit->jobs;
-    kit->jobs = job->next;
     kit->jobs_run++;
     kit->now_ns += kit->job_ns;
     ram_disk_set_time(kit->disk, wall_ms(kit->env));
-    job->run(job);
-    job->finish(job);
+    ram_disk_run_job(kit->disk);
 }
 
 bool kit_step(struct kit *kit)
 {
-    kit->may_sleep = !kit->jobs;
-    if (kit->jobs)
+    kit->may_sleep = !ram_disk_has_jobs(kit->disk);
+    if (!kit->may_sleep)
         run_job(kit);
     kit->turns++;
     must(loop_turn(&kit->loop));
     epoch_offline(&kit->reader);
     epoch_online(&kit->reader);
-    return kit->jobs || !kit->may_sleep || !kit->slept;
+    return ram_disk_has_jobs(kit->disk) || !kit->may_sleep || !kit->slept;
 }
 
 void kit_until(struct kit *kit, bool (*done)(struct kit *kit))

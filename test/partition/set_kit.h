@@ -51,7 +51,6 @@ struct kit {
     int64_t sleep_until_ns; /* but not beyond this */
     bool slept;
     int64_t turns, sleeps, jobs_run;
-    struct env_job *jobs, *jobs_last;
     int fail_dir, fail_error; /* see kit_fail_dir */
     int8_t file_dirs[KIT_FILES_MAX];
 };
