@@ -12,30 +12,6 @@
 #include "group/classic.h"
 #include "group_kit.h"
 
-static int setup(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    group_kit_init(kit, INT64_MAX);
-    *state = kit;
-    return 0;
-}
-
-/* Commits wait for syncs, which are jobs. */
-static int setup_synced(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    group_kit_init(kit, 1);
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- rebalances of a group that stands ---- */
 
 static void a_follower_that_rejoins_unchanged_is_told_the_current_generation(void **state)
@@ -545,7 +521,7 @@ static void the_log_is_one_that_kafka_reads(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, group_kit_setup, group_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(a_follower_that_rejoins_unchanged_is_told_the_current_generation),
         T(a_leader_that_rejoins_or_a_member_that_changed_begins_a_rebalance),
@@ -573,7 +549,7 @@ int main(void)
         T(a_rebalance_under_way_is_forgotten_by_a_restart),
         T(lost_leadership_ends_parked_requests),
         cmocka_unit_test_setup_teardown(no_answer_comes_before_the_assignment_is_committed,
-                                        setup_synced, teardown),
+                                        group_kit_setup_synced, group_kit_teardown),
         T(the_log_is_one_that_kafka_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

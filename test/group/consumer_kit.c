@@ -71,6 +71,26 @@ void consumer_kit_close(struct kit *kit)
     image_unref(image);
 }
 
+int consumer_kit_setup(void **state)
+{
+    struct kit *kit = malloc(sizeof *kit);
+    consumer_kit_init(kit);
+    *state = kit;
+    return 0;
+}
+
+int consumer_kit_teardown(void **state)
+{
+    consumer_kit_close(*state);
+    free(*state);
+    return 0;
+}
+
+const struct consumer_group *group_of(struct kit *kit)
+{
+    return consumer_group_of(group_kit_group(kit, "g"));
+}
+
 void consumer_init(struct consumer *consumer, struct kit *kit, const char *group, const char *id)
 {
     *consumer = (struct consumer){

@@ -12,6 +12,11 @@
  * (3 partitions), "t1" (4), ... */
 void consumer_kit_init(struct kit *kit);
 void consumer_kit_close(struct kit *kit);
+/* The same for cmocka: the kit is the state. */
+int consumer_kit_setup(void **state);
+int consumer_kit_teardown(void **state);
+/* The group "g", where most tests happen; NULL: there is none, or a classic one. */
+const struct consumer_group *group_of(struct kit *kit);
 /* The topics become these: partition counts, 0 for those that do not exist. */
 void consumer_kit_topics(struct kit *kit, const int32_t counts[CONSUMER_TOPICS]);
 struct uuid consumer_kit_topic(int topic);

@@ -33,11 +33,6 @@ static uint32_t pick(struct world *world, uint32_t below)
     return (uint32_t)(world->random >> 33) % below;
 }
 
-static const struct consumer_group *group_of(struct world *world)
-{
-    return consumer_group_of(group_kit_group(&world->kit, "g"));
-}
-
 /* ---- what the log promises, as text ---- */
 
 static void line(struct writer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -69,7 +64,7 @@ static int member_order(const void *a, const void *b)
 
 static char *dump(struct world *world)
 {
-    const struct consumer_group *consumer = group_of(world);
+    const struct consumer_group *consumer = group_of(&world->kit);
     struct consumer_member *members[64];
     struct writer out = {0};
     int count = 0;
@@ -106,7 +101,7 @@ static char *dump(struct world *world)
  * was put out does not know it yet. */
 static void check_owners(struct world *world)
 {
-    const struct consumer_group *consumer = group_of(world);
+    const struct consumer_group *consumer = group_of(&world->kit);
     int owner[CONSUMER_TOPICS][64];
     memset(owner, 0xff, sizeof owner);
     for (int m = 0; m < MEMBERS; m++) {

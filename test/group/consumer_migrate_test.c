@@ -13,23 +13,10 @@
 
 static int setup(void **state)
 {
-    struct kit *kit = malloc(sizeof *kit);
-    consumer_kit_init(kit);
+    consumer_kit_setup(state);
+    struct kit *kit = *state;
     kit->broker.group_consumer_upgrade = kit->broker.group_consumer_downgrade = true;
-    *state = kit;
     return 0;
-}
-
-static int teardown(void **state)
-{
-    consumer_kit_close(*state);
-    free(*state);
-    return 0;
-}
-
-static const struct consumer_group *group_of(struct kit *kit)
-{
-    return consumer_group_of(group_kit_group(kit, "g"));
 }
 
 static bool is_classic(struct kit *kit)
@@ -321,7 +308,7 @@ static void groups_that_cannot_be_understood_stay_classic(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, consumer_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(a_classic_group_becomes_a_consumer_group_with_its_members),
         T(whoever_waits_in_the_classic_group_is_told_to_join_again),

@@ -12,26 +12,6 @@
 #include "consumer_kit.h"
 #include "group/consumer_regex.h"
 
-static int setup(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    consumer_kit_init(kit);
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    consumer_kit_close(*state);
-    free(*state);
-    return 0;
-}
-
-static const struct consumer_group *group_of(struct kit *kit)
-{
-    return consumer_group_of(group_kit_group(kit, "g"));
-}
-
 /* A member that subscribes to nothing but an expression. */
 static void init(struct consumer *consumer, struct kit *kit, const char *id, const char *regex)
 {
@@ -208,7 +188,7 @@ static void a_group_that_is_gone_when_its_expression_is_resolved_stays_gone(void
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, consumer_kit_setup, consumer_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(an_expression_is_resolved_beside_the_requests),
         T(topics_that_come_and_go_are_seen_with_the_next_refresh),

@@ -17,26 +17,6 @@
 #include "consumer_kit.h"
 #include "group/consumer_metadata.h"
 
-static int setup(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    consumer_kit_init(kit);
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    consumer_kit_close(*state);
-    free(*state);
-    return 0;
-}
-
-static const struct consumer_group *group_of(struct kit *kit)
-{
-    return consumer_group_of(group_kit_group(kit, "g"));
-}
-
 /* ---- joining and leaving ---- */
 
 static void a_member_that_joins_alone_gets_all_partitions(void **state)
@@ -542,27 +522,29 @@ static void classic_members_take_over_an_empty_consumer_group_and_its_offsets(vo
 
 /* ---- describe ---- */
 
+static int describe(struct kit *kit, struct arena *arena,
+                    struct consumer_group_describe_response_described_group *ret_answer)
+{
+    struct consumer_describe op;
+    consumer_describe_init(&op);
+    consumer_group_describe_response_described_group_init(ret_answer);
+    op.group = STR("g");
+    op.arena = arena;
+    op.answer = ret_answer;
+    return group_kit_run(kit, &op.op);
+}
+
 static void a_description_names_members_topics_and_both_assignments(void **state)
 {
     struct kit *kit = *state;
     struct consumer a;
-    struct consumer_describe describe;
     struct consumer_group_describe_response_described_group answer;
     struct arena arena;
     arena_init(&arena, 0);
     consumer_init(&a, kit, "g", "a");
-    consumer_describe_init(&describe);
-    consumer_group_describe_response_described_group_init(&answer);
-    describe.group = STR("g");
-    describe.arena = &arena;
-    describe.answer = &answer;
-    assert_int_equal(group_kit_run(kit, &describe.op), KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(describe(kit, &arena, &answer), KAFKA_GROUP_ID_NOT_FOUND);
     assert_int_equal(consumer_heartbeat(&a), 0);
-    consumer_describe_init(&describe);
-    describe.group = STR("g");
-    describe.arena = &arena;
-    describe.answer = &answer;
-    assert_int_equal(group_kit_run(kit, &describe.op), 0);
+    assert_int_equal(describe(kit, &arena, &answer), 0);
     assert_true(str_equal(answer.group_state, STR("Stable")));
     assert_true(str_equal(answer.assignor_name, STR("uniform")));
     assert_int_equal(answer.members.count, 1);
@@ -577,7 +559,7 @@ static void a_description_names_members_topics_and_both_assignments(void **state
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, consumer_kit_setup, consumer_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(a_member_that_joins_alone_gets_all_partitions),
         T(a_member_without_an_id_is_given_one),

@@ -6,6 +6,7 @@
 #include "group_kit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/errors.h"
@@ -27,6 +28,31 @@ void group_kit_init(struct kit *kit, int64_t flush_messages)
     kit->broker.offsets_retention_minutes = 10080;
     kit->broker.offsets_retention_check_interval_ms = 600000;
     kit_open(kit, 1);
+}
+
+static int setup(void **state, int64_t flush_messages)
+{
+    struct kit *kit = malloc(sizeof *kit);
+    group_kit_init(kit, flush_messages);
+    *state = kit;
+    return 0;
+}
+
+int group_kit_setup(void **state)
+{
+    return setup(state, INT64_MAX);
+}
+
+int group_kit_setup_synced(void **state)
+{
+    return setup(state, 1);
+}
+
+int group_kit_teardown(void **state)
+{
+    kit_close(*state);
+    free(*state);
+    return 0;
 }
 
 void group_kit_restart(struct kit *kit)

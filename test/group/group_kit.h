@@ -16,6 +16,10 @@
 /* The coordinator of groups, loaded, with Kafka's default settings. `flush_messages` 1: a commit
  * waits for its sync. */
 void group_kit_init(struct kit *kit, int64_t flush_messages);
+/* The same for cmocka: the kit is the state; a commit waits for no sync, or for its own. */
+int group_kit_setup(void **state);
+int group_kit_setup_synced(void **state);
+int group_kit_teardown(void **state);
 /* The process dies and comes back: the log makes the state again. */
 void group_kit_restart(struct kit *kit);
 /* Both clocks move, timers fire. */

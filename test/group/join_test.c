@@ -12,21 +12,6 @@
 #include "group/classic.h"
 #include "group_kit.h"
 
-static int setup(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    group_kit_init(kit, INT64_MAX);
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- joining ---- */
 
 static void a_new_member_is_asked_to_come_again_with_its_id(void **state)
@@ -452,7 +437,7 @@ static void an_unknown_instance_is_unknown_and_a_taken_one_fenced(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, group_kit_setup, group_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(a_new_member_is_asked_to_come_again_with_its_id),
         T(before_version_4_a_member_is_in_at_once),

@@ -17,21 +17,6 @@
 #include "group_kit.h"
 #include "metadata/fold.h"
 
-static int setup(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    group_kit_init(kit, INT64_MAX);
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 #define MINUTE INT64_C(60000)
 #define DAY (24 * 60 * MINUTE)
 
@@ -714,22 +699,28 @@ static void groups_are_listed_by_state_and_type(void **state)
     arena_close(&arena);
 }
 
+static int describe(struct kit *kit, const char *id, int16_t version, struct arena *arena,
+                    struct describe_groups_response_described_group *ret_answer)
+{
+    struct group_describe op;
+    group_describe_init(&op);
+    op.group = str_of(id);
+    op.version = version;
+    op.arena = arena;
+    op.answer = ret_answer;
+    return group_kit_run(kit, &op.op);
+}
+
 static void a_group_is_described_with_its_members(void **state)
 {
     struct kit *kit = *state;
     struct member a;
-    struct group_describe describe;
     struct describe_groups_response_described_group answer;
     struct arena arena;
     arena_init(&arena, 0);
     member_init(&a, kit, "g", "client-a");
     members_settle(kit, &a, 1);
-    group_describe_init(&describe);
-    describe.group = STR("g");
-    describe.version = 6;
-    describe.arena = &arena;
-    describe.answer = &answer;
-    assert_int_equal(group_kit_run(kit, &describe.op), 0);
+    assert_int_equal(describe(kit, "g", 6, &arena, &answer), 0);
     assert_true(str_equal(answer.group_state, STR("Stable")));
     assert_true(str_equal(answer.protocol_data, STR("range")));
     assert_int_equal(answer.members.count, 1);
@@ -738,12 +729,7 @@ static void a_group_is_described_with_its_members(void **state)
     assert_true(answer.members.items[0].member_metadata.size > 0);
     assert_int_equal(answer.members.items[0].member_assignment.size, strlen(a.assignment));
     for (int16_t version = 5; version <= 6; version++) {
-        group_describe_init(&describe);
-        describe.group = STR("nobody");
-        describe.version = version;
-        describe.arena = &arena;
-        describe.answer = &answer;
-        assert_int_equal(group_kit_run(kit, &describe.op), 0);
+        assert_int_equal(describe(kit, "nobody", version, &arena, &answer), 0);
         assert_true(str_equal(answer.group_state, STR("Dead")));
         assert_int_equal(answer.error_code, version < 6 ? 0 : KAFKA_GROUP_ID_NOT_FOUND);
     }
@@ -752,7 +738,7 @@ static void a_group_is_described_with_its_members(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, group_kit_setup, group_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(whoever_commits_without_a_group_makes_one),
         T(unknown_groups_and_topics_have_no_offset_and_no_error),

@@ -15,21 +15,6 @@
 
 enum { STORM_GROUPS = 2000, PRODUCERS = 50 };
 
-static int setup(void **state)
-{
-    struct kit *kit = malloc(sizeof *kit);
-    group_kit_init(kit, INT64_MAX);
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* What one hostile client does to a group, by its number. */
 static void attack(struct kit *kit, int number)
 {
@@ -170,7 +155,7 @@ static void members_beyond_the_memory_of_groups_are_refused_until_there_is_room(
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, group_kit_setup, group_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(a_storm_of_groups_leaves_nothing),
         T(a_storm_that_a_restart_ends_leaves_nothing),
