@@ -313,15 +313,6 @@ static bool check_owners(const struct check *check)
 
 /* ---- all of it ---- */
 
-static int by_begin(const void *a, const void *b)
-{
-    const struct group_event *one = *(const struct group_event *const *)a;
-    const struct group_event *other = *(const struct group_event *const *)b;
-    if (one->begin_ns != other->begin_ns)
-        return one->begin_ns < other->begin_ns ? -1 : 1;
-    return one < other ? -1 : one > other;
-}
-
 static void meet(struct check *check, const struct group_event *event)
 {
     if (event->member < 0)
@@ -357,7 +348,8 @@ static void collect(struct check *check)
                  event->op != GROUP_HEART && event->member >= 0)
             check->events[check->count++] = event;
     }
-    qsort(check->events, (size_t)check->count, sizeof(const struct group_event *), by_begin);
+    qsort(check->events, (size_t)check->count, sizeof(const struct group_event *),
+          group_event_by_begin);
     for (int32_t i = 0; i < check->count; i++) {
         const struct group_event *event = check->events[i];
         meet(check, event);

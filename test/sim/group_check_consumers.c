@@ -41,15 +41,6 @@ static bool is_refused(const struct group_event *heart)
            heart->error == KAFKA_FENCED_INSTANCE_ID;
 }
 
-static int by_begin(const void *a, const void *b)
-{
-    const struct group_event *one = *(const struct group_event *const *)a;
-    const struct group_event *other = *(const struct group_event *const *)b;
-    if (one->begin_ns != other->begin_ns)
-        return one->begin_ns < other->begin_ns ? -1 : 1;
-    return one < other ? -1 : one > other;
-}
-
 /* ---- who has what, and from when to when ---- */
 
 static void begin_tenure(struct check *check, const struct group_event *heart, int32_t partition)
@@ -195,7 +186,7 @@ bool group_check_consumers(const struct group_history *history, char *ret_why, s
     for (int32_t i = 0; i < history->event_count; i++)
         if (history->events[i].op == GROUP_HEART)
             check.hearts[check.count++] = &history->events[i];
-    qsort(check.hearts, (size_t)check.count, sizeof *check.hearts, by_begin);
+    qsort(check.hearts, (size_t)check.count, sizeof *check.hearts, group_event_by_begin);
     bool well = check_all(&check);
     free(check.hearts);
     free(check.tenures);

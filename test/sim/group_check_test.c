@@ -53,21 +53,19 @@ static void one_owner_per_partition_and_generation(void **state)
     assert_non_null(strstr(why, "two assignments"));
 }
 
+#define PLANS                                                                                      \
+    "op=sync begin=1 group=g member=a generation=1 gives=a:1 gives=b:2\n"                          \
+    "op=sync begin=3 group=g member=a generation=1 gives=a:2 gives=b:1\n"
+
 static void assignments_are_what_one_leader_gave(void **state)
 {
     (void)state;
     assert_false(is_well(SYNC("a", "1", "2", "1", "1", " gives=a:3 gives=b:c")));
     assert_non_null(strstr(why, "what no leader gave"));
     /* Of two plans of a leader that asked twice, one. */
-    const char *plans = "op=sync begin=1 group=g member=a generation=1 gives=a:1 gives=b:2\n"
-                        "op=sync begin=3 group=g member=a generation=1 gives=a:2 gives=b:1\n";
-    char text[2048];
-    snprintf(text, sizeof text, "%s%s%s", plans, SYNC("a", "4", "5", "1", "1", ""),
-             SYNC("b", "4", "5", "1", "2", ""));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s%s", plans, SYNC("a", "4", "5", "1", "1", ""),
-             SYNC("b", "4", "5", "1", "1", ""));
-    assert_false(is_well(text));
+    assert_true(is_well(PLANS SYNC("a", "4", "5", "1", "1", "") SYNC("b", "4", "5", "1", "2", "")));
+    assert_false(
+        is_well(PLANS SYNC("a", "4", "5", "1", "1", "") SYNC("b", "4", "5", "1", "1", "")));
     assert_false(is_well(JOIN("a", "1", "4", "1", "1") JOIN("b", "2", "4", "1", "1")));
     assert_non_null(strstr(why, "two leaders"));
 }
@@ -87,43 +85,36 @@ static void older_generations_are_not_accepted(void **state)
                              SYNC("b", "1", "3", "2", "0", "") "op=reload begin=4 end=5\n"));
 }
 
+#define LEAVE "op=leave begin=1 end=2 error=0 group=g member=a\n"
+
 static void who_has_left_is_no_member(void **state)
 {
     (void)state;
-    const char *leave = "op=leave begin=1 end=2 error=0 group=g member=a\n";
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s", leave, BEAT("a", "3", "4", "1", "25"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s", leave, BEAT("a", "3", "4", "1", "0"));
-    assert_false(is_well(text));
+    assert_true(is_well(LEAVE BEAT("a", "3", "4", "1", "25")));
+    assert_false(is_well(LEAVE BEAT("a", "3", "4", "1", "0")));
     assert_non_null(strstr(why, "has left"));
 }
+
+#define JOINS                                                                                      \
+    "op=join begin=1 end=2 error=0 group=g member=a instance=i generation=1 leads=1\n"             \
+    "op=join begin=3 end=4 error=0 group=g member=b instance=i generation=1 leads=1\n"
 
 static void whose_place_is_taken_is_fenced(void **state)
 {
     (void)state;
-    const char *joins =
-        "op=join begin=1 end=2 error=0 group=g member=a instance=i generation=1 leads=1\n"
-        "op=join begin=3 end=4 error=0 group=g member=b instance=i generation=1 leads=1\n";
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s", joins, BEAT("a", "3", "5", "1", "0"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s", joins, BEAT("b", "5", "6", "1", "0"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s", joins, BEAT("a", "5", "6", "1", "0"));
-    assert_false(is_well(text));
+    assert_true(is_well(JOINS BEAT("a", "3", "5", "1", "0")));
+    assert_true(is_well(JOINS BEAT("b", "5", "6", "1", "0")));
+    assert_false(is_well(JOINS BEAT("a", "5", "6", "1", "0")));
     assert_non_null(strstr(why, "took its place"));
 }
+
+#define LIFE JOIN("a", "1", "2", "1", "1") SYNC("a", "3", "4", "1", "1", " gives=a:1")
 
 static void sessions_last_their_time(void **state)
 {
     (void)state;
-    const char *life = JOIN("a", "1", "2", "1", "1") SYNC("a", "3", "4", "1", "1", " gives=a:1");
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s", life, BEAT("a", "6000000003", "6000000005", "1", "25"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s", life, BEAT("a", "5000000003", "5000000005", "1", "25"));
-    assert_false(is_well(text));
+    assert_true(is_well(LIFE BEAT("a", "6000000003", "6000000005", "1", "25")));
+    assert_false(is_well(LIFE BEAT("a", "5000000003", "5000000005", "1", "25")));
     assert_non_null(strstr(why, "is thrown out"));
 }
 
@@ -131,75 +122,57 @@ static void sessions_last_their_time(void **state)
     "op=heart begin=" begin " end=" end " error=0 group=g member=" member " generation=" epoch     \
     " epoch=" epoch " session=6000 rebalance=6000 owned=" owned rest "\n"
 
+#define FIRST HEART("a", "1", "2", "1", "0", " given=3")
+
 static void in_the_consumer_protocol_owners_give_up_before_others_get(void **state)
 {
     (void)state;
-    const char *first = HEART("a", "1", "2", "1", "0", " given=3");
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s%s", first, HEART("a", "3", "5", "1", "1", ""),
-             HEART("b", "4", "6", "2", "0", " given=2"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s%s", first, HEART("b", "4", "6", "2", "0", " given=2"),
-             HEART("a", "7", "8", "1", "3", ""));
-    assert_false(is_well(text));
+    assert_true(is_well(FIRST HEART("a", "3", "5", "1", "1", "")
+                            HEART("b", "4", "6", "2", "0", " given=2")));
+    assert_false(is_well(FIRST HEART("b", "4", "6", "2", "0", " given=2")
+                             HEART("a", "7", "8", "1", "3", "")));
     assert_non_null(strstr(why, "partition 1 is a's and b's"));
-    snprintf(text, sizeof text, "%s%s", HEART("a", "1", "2", "5", "0", ""),
-             HEART("a", "3", "4", "4", "0", ""));
-    assert_false(is_well(text));
+    assert_false(is_well(HEART("a", "1", "2", "5", "0", "") HEART("a", "3", "4", "4", "0", "")));
     assert_non_null(strstr(why, "older epoch"));
 }
+
+#define ONE "op=own begin=1 end=5 error=0 group=g member=a owned=3\n"
 
 static void nobody_owns_what_another_owns(void **state)
 {
     (void)state;
-    const char *one = "op=own begin=1 end=5 error=0 group=g member=a owned=3\n";
-    char text[512];
-    snprintf(text, sizeof text, "%sop=own begin=6 group=g member=b owned=2\n", one);
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%sop=own begin=2 group=g member=b owned=4\n", one);
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%sop=own begin=4 end=9 error=0 group=g member=b owned=2\n", one);
-    assert_false(is_well(text));
+    assert_true(is_well(ONE "op=own begin=6 group=g member=b owned=2\n"));
+    assert_true(is_well(ONE "op=own begin=2 group=g member=b owned=4\n"));
+    assert_false(is_well(ONE "op=own begin=4 end=9 error=0 group=g member=b owned=2\n"));
     assert_non_null(strstr(why, "is owned by a and b"));
 }
+
+#define COMMITS COMMIT("a", "1", "2", "0", "1", "5", "x") COMMIT("a", "3", "4", "0", "1", "8", "y")
 
 static void committed_offsets_are_kept(void **state)
 {
     (void)state;
-    const char *commits =
-        COMMIT("a", "1", "2", "0", "1", "5", "x") COMMIT("a", "3", "4", "0", "1", "8", "y");
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s", commits, FETCH("5", "6", "8", " tag=y"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s", commits, FETCH("3", "6", "5", " tag=x"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s", commits, FETCH("5", "6", "5", " tag=x"));
-    assert_false(is_well(text));
+    assert_true(is_well(COMMITS FETCH("5", "6", "8", " tag=y")));
+    assert_true(is_well(COMMITS FETCH("3", "6", "5", " tag=x")));
+    assert_false(is_well(COMMITS FETCH("5", "6", "5", " tag=x")));
     assert_non_null(strstr(why, "lost"));
-    snprintf(text, sizeof text, "%s%s", commits, FETCH("5", "6", "-1", ""));
-    assert_false(is_well(text));
-    snprintf(text, sizeof text, "%s%s", commits, FETCH("5", "6", "8", " tag=x"));
-    assert_false(is_well(text));
+    assert_false(is_well(COMMITS FETCH("5", "6", "-1", "")));
+    assert_false(is_well(COMMITS FETCH("5", "6", "8", " tag=x")));
     assert_non_null(strstr(why, "with the metadata of"));
-    snprintf(text, sizeof text, "%s%s", commits, FETCH("5", "6", "9", " tag=z"));
-    assert_false(is_well(text));
+    assert_false(is_well(COMMITS FETCH("5", "6", "9", " tag=z")));
     assert_non_null(strstr(why, "nobody has committed"));
 }
+
+#define HALF_KNOWN                                                                                 \
+    COMMIT("a", "1", "2", "0", "1", "5", "x")                                                      \
+    "op=commit begin=3 group=g member=a generation=1 partition=0 offset=8 tag=y\n"
 
 static void reads_agree_with_each_other(void **state)
 {
     (void)state;
     /* Nobody knows of y; once read it is there. */
-    const char *commits =
-        COMMIT("a", "1", "2", "0", "1", "5",
-               "x") "op=commit begin=3 group=g member=a generation=1 partition=0 offset=8 tag=y\n";
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s%s", commits, FETCH("5", "6", "5", " tag=x"),
-             FETCH("7", "8", "8", " tag=y"));
-    assert_true(is_well(text));
-    snprintf(text, sizeof text, "%s%s%s", commits, FETCH("5", "6", "8", " tag=y"),
-             FETCH("7", "8", "5", " tag=x"));
-    assert_false(is_well(text));
+    assert_true(is_well(HALF_KNOWN FETCH("5", "6", "5", " tag=x") FETCH("7", "8", "8", " tag=y")));
+    assert_false(is_well(HALF_KNOWN FETCH("5", "6", "8", " tag=y") FETCH("7", "8", "5", " tag=x")));
 }
 
 static void refused_commits_have_no_effect(void **state)

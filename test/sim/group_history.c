@@ -131,6 +131,15 @@ void group_history_write(const struct group_history *history, FILE *out)
         write_event(history, &history->events[i], out);
 }
 
+int group_event_by_begin(const void *a, const void *b)
+{
+    const struct group_event *one = *(const struct group_event *const *)a;
+    const struct group_event *other = *(const struct group_event *const *)b;
+    if (one->begin_ns != other->begin_ns)
+        return one->begin_ns < other->begin_ns ? -1 : 1;
+    return one < other ? -1 : one > other;
+}
+
 /* ---- from a file ---- */
 
 static bool read_op(const char *text, enum group_op *ret_op)
@@ -163,57 +172,71 @@ static bool read_share(struct group_history *history, struct group_event *event,
     return true;
 }
 
+enum kind {
+    NUMBER,
+    LONG,
+    BITS,
+    FLAG,
+    NAME,
+};
+
+static const struct field {
+    const char *key;
+    size_t offset;
+    enum kind kind;
+} fields[] = {
+    {"begin", offsetof(struct group_event, begin_ns), LONG},
+    {"end", offsetof(struct group_event, end_ns), LONG},
+    {"error", offsetof(struct group_event, error), NUMBER},
+    {"at", offsetof(struct group_event, at), NAME},
+    {"group", offsetof(struct group_event, group), NAME},
+    {"member", offsetof(struct group_event, member), NAME},
+    {"instance", offsetof(struct group_event, instance), NAME},
+    {"generation", offsetof(struct group_event, generation), NUMBER},
+    {"epoch", offsetof(struct group_event, epoch), NUMBER},
+    {"leads", offsetof(struct group_event, leads), FLAG},
+    {"session", offsetof(struct group_event, session_ms), NUMBER},
+    {"rebalance", offsetof(struct group_event, rebalance_ms), NUMBER},
+    {"owned", offsetof(struct group_event, owned), BITS},
+    {"given", offsetof(struct group_event, given), BITS},
+    {"partition", offsetof(struct group_event, partition), NUMBER},
+    {"offset", offsetof(struct group_event, offset), LONG},
+    {"tag", offsetof(struct group_event, tag), NAME},
+};
+
+static bool read_value(struct group_history *history, enum kind kind, const char *value, void *ret)
+{
+    switch (kind) {
+    case NUMBER:
+        *(int32_t *)ret = (int32_t)strtol(value, NULL, 10);
+        return true;
+    case LONG:
+        *(int64_t *)ret = strtoll(value, NULL, 10);
+        return true;
+    case BITS:
+        *(uint64_t *)ret = strtoull(value, NULL, 16);
+        return true;
+    case FLAG:
+        *(bool *)ret = *value == '1';
+        return true;
+    case NAME:
+        return read_name(history, value, ret);
+    }
+    return false;
+}
+
 static bool read_field(struct group_history *history, struct group_event *event, const char *key,
                        const char *value)
 {
-    static const struct {
-        const char *key;
-        size_t offset;
-    } numbers[] = {
-        {"error", offsetof(struct group_event, error)},
-        {"generation", offsetof(struct group_event, generation)},
-        {"epoch", offsetof(struct group_event, epoch)},
-        {"session", offsetof(struct group_event, session_ms)},
-        {"rebalance", offsetof(struct group_event, rebalance_ms)},
-        {"partition", offsetof(struct group_event, partition)},
-    };
-    static const struct {
-        const char *key;
-        size_t offset;
-    } names[] = {
-        {"at", offsetof(struct group_event, at)},
-        {"group", offsetof(struct group_event, group)},
-        {"member", offsetof(struct group_event, member)},
-        {"instance", offsetof(struct group_event, instance)},
-        {"tag", offsetof(struct group_event, tag)},
-    };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (strcmp(key, numbers[i].key) == 0) {
-            *(int32_t *)((char *)event + numbers[i].offset) = (int32_t)strtol(value, NULL, 10);
-            return true;
-        }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(key, names[i].key) == 0)
-            return read_name(history, value, (int32_t *)((char *)event + names[i].offset));
     if (strcmp(key, "op") == 0)
         return read_op(value, &event->op);
     if (strcmp(key, "gives") == 0)
         return read_share(history, event, value);
-    if (strcmp(key, "begin") == 0)
-        event->begin_ns = strtoll(value, NULL, 10);
-    else if (strcmp(key, "end") == 0)
-        event->end_ns = strtoll(value, NULL, 10);
-    else if (strcmp(key, "offset") == 0)
-        event->offset = strtoll(value, NULL, 10);
-    else if (strcmp(key, "owned") == 0)
-        event->owned = strtoull(value, NULL, 16);
-    else if (strcmp(key, "given") == 0)
-        event->gives = true, event->given = strtoull(value, NULL, 16);
-    else if (strcmp(key, "leads") == 0)
-        event->leads = *value == '1';
-    else
-        return false;
-    return true;
+    event->gives |= strcmp(key, "given") == 0;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(key, fields[i].key) == 0)
+            return read_value(history, fields[i].kind, value, (char *)event + fields[i].offset);
+    return false;
 }
 
 static bool read_line(struct group_history *history, char *line, struct group_event *event)

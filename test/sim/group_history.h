@@ -90,6 +90,9 @@ struct group_event *group_history_begin(struct group_history *history,
 struct group_event *group_history_reload(struct group_history *history);
 void group_history_end(struct group_history *history, struct group_event *event, int32_t error);
 
+/* Order of pointers to events, for qsort. */
+int group_event_by_begin(const void *a, const void *b);
+
 /* All of it, in the form that it is read in. */
 void group_history_write(const struct group_history *history, FILE *out);
 
