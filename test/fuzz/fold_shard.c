@@ -168,3 +168,12 @@ struct bytes fuzz_bytes(struct fuzz_input *input, size_t most)
     input->left -= size;
     return taken;
 }
+
+struct str fuzz_name(struct fuzz_input *input, const struct str *names, size_t count)
+{
+    uint8_t byte = fuzz_byte(input);
+    if (byte < 200)
+        return names[byte % count];
+    struct bytes any = fuzz_bytes(input, 16);
+    return (struct str){(const char *)any.data, any.size};
+}

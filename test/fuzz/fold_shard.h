@@ -36,5 +36,7 @@ struct fuzz_input {
 uint8_t fuzz_byte(struct fuzz_input *input);   /* 0 at the end */
 int64_t fuzz_number(struct fuzz_input *input); /* any; often one at a boundary */
 struct bytes fuzz_bytes(struct fuzz_input *input, size_t most);
+/* One of these names mostly, so that records meet; else any bytes. */
+struct str fuzz_name(struct fuzz_input *input, const struct str *names, size_t count);
 
 #endif

@@ -18,11 +18,7 @@ static const struct str names[] = {STR("g"), STR(""), STR("h"), STR("long-name")
 
 static struct str name_of(struct fuzz_input *input)
 {
-    uint8_t byte = fuzz_byte(input);
-    if (byte < 200)
-        return names[byte % 4];
-    struct bytes any = fuzz_bytes(input, 16);
-    return (struct str){(const char *)any.data, any.size};
+    return fuzz_name(input, names, sizeof names / sizeof *names);
 }
 
 struct out {
