@@ -6,13 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire.h"
+#include "fetch_frames.h"
 
-#define FETCH_MAX_BYTES (50 << 20) /* as Kafka's consumer asks by default */
-#define PARTITION_MAX_BYTES (1 << 20)
-#define FETCH_WAIT_MS 500
 #define EMPTY_ANSWERS_MAX 20
-#define BATCH_HEADER_BYTES 61
 
 struct fetch {
     const struct load_options *options;
@@ -22,42 +18,24 @@ struct fetch {
 
 static void write_fetch(struct writer *out, const struct fetch *fetch)
 {
-    write_int32(out, -1);
-    write_int32(out, FETCH_WAIT_MS);
-    write_int32(out, 1);
-    write_int32(out, FETCH_MAX_BYTES);
-    write_int8(out, 0);
-    write_int32(out, 0);  /* no session */
-    write_int32(out, -1); /* and none wanted */
-    write_int32(out, 1);
-    write_string(out, fetch->options->topic);
-    write_int32(out, fetch->options->partitions);
-    for (int i = 0; i < fetch->options->partitions; i++) {
-        write_int32(out, i);
-        write_int32(out, -1); /* leader epoch: unknown */
-        write_int64(out, fetch->next_offset[i]);
-        write_int64(out, -1);
-        write_int32(out, PARTITION_MAX_BYTES);
-    }
-    write_int32(out, 0);
-    write_string(out, "");
+    const struct load_options *options = fetch->options;
+    fetch_write_begin(out, (struct fetch_session){0, -1}, options->topic, options->partitions);
+    for (int i = 0; i < options->partitions; i++)
+        fetch_write_partition(out, i, fetch->next_offset[i]);
+    fetch_write_end(out);
 }
 
-static void take_records(struct fetch *fetch, int partition, const uint8_t *data, int32_t size)
+static void take_records(struct fetch *fetch, const struct fetched *fetched)
 {
-    int32_t at = 0;
-    while (size - at >= BATCH_HEADER_BYTES) {
-        int64_t length = 12 + (int64_t)load_be32(data + at + 8);
-        if (length > size - at || length < BATCH_HEADER_BYTES)
-            break; /* the last one may be cut off */
-        int64_t last = (int64_t)load_be64(data + at) + (int32_t)load_be32(data + at + 23);
-        if (last >= fetch->next_offset[partition]) {
-            fetch->next_offset[partition] = last + 1;
-            fetch->records += load_be32(data + at + 57);
-            fetch->batches++;
-            fetch->bytes += length;
-        }
-        at += (int32_t)length;
+    int64_t *next = &fetch->next_offset[fetched->partition];
+    struct fetched_batch batch;
+    for (int32_t at = 0; fetched_batch(fetched, at, &batch); at += batch.bytes) {
+        if (batch.last_offset < *next)
+            continue;
+        *next = batch.last_offset + 1;
+        fetch->records += batch.records;
+        fetch->batches++;
+        fetch->bytes += batch.bytes;
     }
 }
 
@@ -68,22 +46,14 @@ static int take_answer(struct fetch *fetch, struct reader *body)
     read_int32(body);
     if (error != 0 || read_int32(body) != 1)
         return error ? error : -EBADMSG;
-    int16_t name = read_int16(body);
-    reader_take(body, name > 0 ? (size_t)name : 0);
-    for (int32_t count = read_int32(body); count > 0 && !body->failed; count--) {
-        int32_t partition = read_int32(body);
-        error = read_int16(body);
-        reader_take(body, 24); /* high watermark, last stable offset, log start */
-        int32_t aborted = read_int32(body);
-        reader_take(body, aborted > 0 ? (size_t)aborted * 16 : 0);
-        read_int32(body);
-        int32_t size = read_int32(body);
-        const uint8_t *data = reader_take(body, size > 0 ? (size_t)size : 0);
-        if (error != 0)
-            return error;
-        if (!data || partition < 0 || partition >= fetch->options->partitions)
+    for (int32_t count = fetched_begin(body); count > 0 && !body->failed; count--) {
+        struct fetched fetched = fetched_read(body);
+        if (fetched.error != 0)
+            return fetched.error;
+        if (!fetched.data || fetched.partition < 0 ||
+            fetched.partition >= fetch->options->partitions)
             return -EBADMSG;
-        take_records(fetch, partition, data, size > 0 ? size : 0);
+        take_records(fetch, &fetched);
     }
     fetch->answers++;
     return body->failed ? -EBADMSG : 0;

@@ -11,14 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fetch_frames.h"
 #include "group_frames.h"
 #include "member.h"
 
 #define HEARTBEAT_NS (3 * 1000000000ll)
-#define FETCH_WAIT_MS 500
 #define FETCH_WAIT_NS (FETCH_WAIT_MS * 1000000ll)
-#define FETCH_MAX_BYTES (50 << 20)
-#define PARTITION_MAX_BYTES (1 << 20)
 #define SESSION_MS 45000
 #define GIVE_UP_NS (120 * 1000000000ll)
 
@@ -27,7 +25,7 @@ struct consumer {
     struct run *run;
     struct agent reader;
     int partition;
-    int32_t session, epoch;
+    struct fetch_session session;
     bool ready;
 };
 
@@ -54,29 +52,14 @@ static int64_t spread(int64_t now, int64_t interval_ns, int index, int count)
 static void fetch_due(struct agent *reader, int64_t now)
 {
     struct consumer *consumer = owner_of(reader, struct consumer, reader);
-    const struct load_options *options = consumer->run->options;
     struct writer *out = &reader->out;
+    bool whole = consumer->session.epoch == 0; /* later the session knows the rest */
     (void)now;
     agent_begin(reader, WIRE_FETCH, WIRE_FETCH_VERSION, false);
-    write_int32(out, -1);
-    write_int32(out, FETCH_WAIT_MS);
-    write_int32(out, 1);
-    write_int32(out, FETCH_MAX_BYTES);
-    write_int8(out, 0);
-    write_int32(out, consumer->session);
-    write_int32(out, consumer->epoch);
-    write_int32(out, consumer->epoch == 0); /* the session knows the rest */
-    if (consumer->epoch == 0) {
-        write_string(out, options->topic);
-        write_int32(out, 1);
-        write_int32(out, consumer->partition);
-        write_int32(out, -1);
-        write_int64(out, 0);
-        write_int64(out, -1);
-        write_int32(out, PARTITION_MAX_BYTES);
-    }
-    write_int32(out, 0);
-    write_string(out, "");
+    fetch_write_begin(out, consumer->session, consumer->run->options->topic, whole);
+    if (whole)
+        fetch_write_partition(out, consumer->partition, 0);
+    fetch_write_end(out);
     agent_send(reader);
 }
 
@@ -89,10 +72,10 @@ static void fetched(struct agent *reader, struct reader *body, int64_t now)
     int32_t session = read_int32(body);
     if (error != 0 || session == 0 || body->failed)
         die("Fetch of group %s: error %d", consumer->group.name, error);
-    consumer->session = session;
-    consumer->epoch++;
+    consumer->session.id = session;
+    consumer->session.epoch++;
     run->fetches += run->measured;
-    if (!consumer->ready && consumer->epoch > 1) {
+    if (!consumer->ready && consumer->session.epoch > 1) {
         consumer->ready = true;
         run->ready++;
     }
@@ -125,7 +108,7 @@ static void stable(struct group *group, int64_t now)
     struct member *member = &group->members[0];
     member->link.due = heartbeat_due;
     agent_set(&member->link, spread(now, HEARTBEAT_NS, consumer->partition, count));
-    if (consumer->epoch == 0)
+    if (consumer->session.epoch == 0)
         agent_set(&consumer->reader, spread(now, FETCH_WAIT_NS, consumer->partition, count));
 }
 

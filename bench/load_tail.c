@@ -8,13 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "wire.h"
+#include "fetch_frames.h"
 
-#define FETCH_MAX_BYTES (50 << 20)
-#define PARTITION_MAX_BYTES (1 << 20)
-#define FETCH_WAIT_MS 500
 #define EMPTY_ANSWERS_MAX 40
-#define BATCH_HEADER_BYTES 61
 #define LEADERS_WAIT_NS (60 * 1000000000ll)
 
 /* Of partitions that the broker does not serve yet although the metadata says so. */
@@ -25,77 +21,49 @@ struct tail {
     int64_t *next_offset;
     int *moved; /* partitions to be named in the next request */
     int moved_count;
-    int32_t session, epoch;
+    struct fetch_session session;
     int64_t records, answers;
     int not_yet; /* partitions in the last answer that are not served yet */
 };
 
 static void write_fetch(struct writer *out, const struct tail *tail)
 {
-    write_int32(out, -1);
-    write_int32(out, FETCH_WAIT_MS);
-    write_int32(out, 1);
-    write_int32(out, FETCH_MAX_BYTES);
-    write_int8(out, 0);
-    write_int32(out, tail->session);
-    write_int32(out, tail->epoch);
-    write_int32(out, tail->moved_count > 0);
-    if (tail->moved_count > 0) {
-        write_string(out, tail->options->topic);
-        write_int32(out, tail->moved_count);
-    }
-    for (int i = 0; i < tail->moved_count; i++) {
-        write_int32(out, tail->moved[i]);
-        write_int32(out, -1); /* leader epoch: unknown */
-        write_int64(out, tail->next_offset[tail->moved[i]]);
-        write_int64(out, -1);
-        write_int32(out, PARTITION_MAX_BYTES);
-    }
-    write_int32(out, 0);
-    write_string(out, "");
+    fetch_write_begin(out, tail->session, tail->options->topic, tail->moved_count);
+    for (int i = 0; i < tail->moved_count; i++)
+        fetch_write_partition(out, tail->moved[i], tail->next_offset[tail->moved[i]]);
+    fetch_write_end(out);
 }
 
-static void take_records(struct tail *tail, int partition, const uint8_t *data, int32_t size)
+static void take_records(struct tail *tail, const struct fetched *fetched)
 {
-    int64_t *next = &tail->next_offset[partition], before = *next;
-    for (int32_t at = 0; size - at >= BATCH_HEADER_BYTES;) {
-        int64_t length = 12 + (int64_t)load_be32(data + at + 8);
-        if (length > size - at || length < BATCH_HEADER_BYTES)
-            break; /* the last one may be cut off */
-        int64_t last = (int64_t)load_be64(data + at) + (int32_t)load_be32(data + at + 23);
-        if (last >= *next) {
-            *next = last + 1;
-            tail->records += load_be32(data + at + 57);
-        }
-        at += (int32_t)length;
+    int64_t *next = &tail->next_offset[fetched->partition], before = *next;
+    struct fetched_batch batch;
+    for (int32_t at = 0; fetched_batch(fetched, at, &batch); at += batch.bytes) {
+        if (batch.last_offset < *next)
+            continue;
+        *next = batch.last_offset + 1;
+        tail->records += batch.records;
     }
     if (*next > before)
-        tail->moved[tail->moved_count++] = partition;
+        tail->moved[tail->moved_count++] = fetched->partition;
 }
 
 static int take_topic(struct tail *tail, struct reader *body)
 {
-    int16_t name = read_int16(body);
-    reader_take(body, name > 0 ? (size_t)name : 0);
-    for (int32_t count = read_int32(body); count > 0 && !body->failed; count--) {
-        int32_t partition = read_int32(body);
-        int error = read_int16(body);
-        reader_take(body, 24); /* high watermark, last stable offset, log start */
-        int32_t aborted = read_int32(body);
-        reader_take(body, aborted > 0 ? (size_t)aborted * 16 : 0);
-        read_int32(body);
-        int32_t size = read_int32(body);
-        const uint8_t *data = reader_take(body, size > 0 ? (size_t)size : 0);
-        if (error == UNKNOWN_TOPIC_OR_PARTITION || error == NOT_LEADER_OR_FOLLOWER) {
+    for (int32_t count = fetched_begin(body); count > 0 && !body->failed; count--) {
+        struct fetched fetched = fetched_read(body);
+        if (fetched.error == UNKNOWN_TOPIC_OR_PARTITION ||
+            fetched.error == NOT_LEADER_OR_FOLLOWER) {
             tail->not_yet++;
             continue;
         }
-        if (error != 0)
-            return error;
-        if (!data || partition < 0 || partition >= tail->options->partitions ||
+        if (fetched.error != 0)
+            return fetched.error;
+        if (!fetched.data || fetched.partition < 0 ||
+            fetched.partition >= tail->options->partitions ||
             tail->moved_count == tail->options->partitions)
             return -EBADMSG;
-        take_records(tail, partition, data, size > 0 ? size : 0);
+        take_records(tail, &fetched);
     }
     return 0;
 }
@@ -104,12 +72,12 @@ static int take_answer(struct tail *tail, struct reader *body)
 {
     read_int32(body);
     int error = read_int16(body);
-    tail->session = read_int32(body);
-    tail->epoch++;
+    tail->session.id = read_int32(body);
+    tail->session.epoch++;
     tail->moved_count = tail->not_yet = 0;
     for (int32_t count = read_int32(body); error == 0 && count > 0 && !body->failed; count--)
         error = take_topic(tail, body);
-    if (error == 0 && (body->failed || tail->session == 0))
+    if (error == 0 && (body->failed || tail->session.id == 0))
         error = -EBADMSG;
     tail->answers++;
     return error;
@@ -145,7 +113,7 @@ int load_tail(const struct load_options *options)
         if (err == 0 && !told &&
             tail.answers > 1) { /* all partitions have been told of, and wait */
             told = true;
-            printf("{\"mode\":\"tail\",\"session\":%d}\n", (int)tail.session);
+            printf("{\"mode\":\"tail\",\"session\":%d}\n", (int)tail.session.id);
             fflush(stdout);
         }
     }
