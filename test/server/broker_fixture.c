@@ -360,6 +360,21 @@ void peer_create_topic(int peer, const char *name, int32_t partitions)
     arena_close(&arena);
 }
 
+void peer_delete_topic(int peer, const char *name)
+{
+    struct arena arena;
+    struct delete_topics_request request;
+    struct delete_topics_response response;
+    struct str text = str_of(name);
+    arena_init(&arena, 0);
+    delete_topics_request_init(&request);
+    request.topic_names = (struct str_array){&text, 1};
+    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
+    peer_call(peer, &arena, API_DELETE_TOPICS, 5, &request, &response);
+    assert_int_equal(response.responses.items[0].error_code, 0);
+    arena_close(&arena);
+}
+
 struct bytes fixture_batch_make(struct arena *arena, const struct fixture_batch *batch)
 {
     struct batch_builder builder;

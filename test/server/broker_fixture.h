@@ -87,6 +87,7 @@ void peer_call(int peer, struct arena *arena, int16_t api_key, int16_t version, 
 /* ---- what most tests need ---- */
 
 void peer_create_topic(int peer, const char *name, int32_t partitions);
+void peer_delete_topic(int peer, const char *name);
 
 /* One batch of `count` records "FIRST + i" with these producer fields (id -1: none). */
 struct fixture_batch {

@@ -514,19 +514,10 @@ static void many_recovered_logs_are_said_in_one_line(void **state)
 static void a_deletion_whose_files_go_slowly_holds_nobody_up(void **state)
 {
     struct broker_fixture *fixture = *state;
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct delete_topics_request request;
-    struct delete_topics_response response;
-    struct str name = STR("orders");
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){&name, 1};
-    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
     int peer = peer_connect(fixture);
     atomic_store(&removal_is_waited, false);
     atomic_store(&removals_wait, true);
-    peer_call(peer, &arena, API_DELETE_TOPICS, 5, &request, &response);
-    assert_int_equal(response.responses.items[0].error_code, 0);
+    peer_delete_topic(peer, "orders");
     while (!atomic_load(&removal_is_waited))
         sched_yield();
     for (int i = 0; i < 3; i++) {
@@ -535,7 +526,6 @@ static void a_deletion_whose_files_go_slowly_holds_nobody_up(void **state)
     }
     atomic_store(&removals_wait, false);
     peer_close(peer);
-    arena_close(&arena);
     /* Whatever is left then is removed by the next start. */
     assert_int_equal(broker_fixture_stop(fixture), 0);
     assert_int_equal(broker_fixture_start(fixture), 0);

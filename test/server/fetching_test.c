@@ -218,13 +218,7 @@ static void deleting_the_topic_ends_the_wait(void **state)
     struct world *world = *state;
     peer_ask(world->consumer, API_FETCH, V, 1, fetch_of(&world->arena, "orders", 0, 0));
     until_parked(world, "orders", 0);
-    struct delete_topics_request request;
-    struct delete_topics_response deleted;
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){(struct str[]){STR("orders")}, 1};
-    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
-    peer_call(world->producer, &world->arena, API_DELETE_TOPICS, 5, &request, &deleted);
-    assert_int_equal(deleted.responses.items[0].error_code, 0);
+    peer_delete_topic(world->producer, "orders");
     struct fetch_response response;
     peer_answer(world->consumer, &world->arena, API_FETCH, V, 1, &response);
     assert_int_equal(only(&response)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);

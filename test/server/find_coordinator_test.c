@@ -178,14 +178,7 @@ static void a_deleted_topic_is_made_again(void **state)
 {
     struct world *world = *state;
     ask_until_found(world, GROUP, "g");
-    struct delete_topics_request request;
-    struct delete_topics_response response;
-    struct str name = STR("__consumer_offsets");
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){&name, 1};
-    request.timeout_ms = 10000;
-    peer_call(world->peer, &world->arena, API_DELETE_TOPICS, 5, &request, &response);
-    assert_int_equal(response.responses.items[0].error_code, 0);
+    peer_delete_topic(world->peer, "__consumer_offsets");
     struct find_coordinator_response found;
     ask_one(world, 3, GROUP, "g", &found);
     assert_int_equal(found.error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);

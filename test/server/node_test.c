@@ -39,22 +39,6 @@ static int64_t fetched_end(int peer, const char *topic)
     return end;
 }
 
-static int16_t delete_topic(int peer, const char *name)
-{
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct delete_topics_request request;
-    struct delete_topics_response response;
-    struct str text = str_of(name);
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){&text, 1};
-    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
-    peer_call(peer, &arena, API_DELETE_TOPICS, 5, &request, &response);
-    int16_t error = response.responses.items[0].error_code;
-    arena_close(&arena);
-    return error;
-}
-
 static int16_t set_config(int peer, const char *topic, const char *name, const char *value)
 {
     struct arena arena;
@@ -297,7 +281,7 @@ static void a_topic_made_with_a_configuration_is_there_once(void **state)
     assert_int_equal(response.topics.items[0].error_code, 0);
     assert_int_equal(partition_count(fixture), 4);
     assert_int_equal(peer_produce(peer, "orders", 3, 1), 0);
-    assert_int_equal(delete_topic(peer, "orders"), 0);
+    peer_delete_topic(peer, "orders");
     while (partition_count(fixture) > 0)
         sched_yield();
     arena_close(&arena);
@@ -345,7 +329,7 @@ static void a_topic_reconfigured_while_it_is_made_is_there_once(void **state)
             assert_int_equal(partition_settings(partition)->max_message_bytes, 1234);
         }
         image_unref(image);
-        assert_int_equal(delete_topic(maker, name), 0);
+        peer_delete_topic(maker, name);
     }
     while (partition_count(fixture) > 0 ||
            atomic_load(&fixture->broker->partitions.deleted_count) > 0)
@@ -406,7 +390,7 @@ static void what_administrators_change_stands_in_the_log(void **state)
     assert_true(broker_fixture_said(fixture, "partitions=3"));
     assert_int_equal(set_config(peer, "orders", "retention.ms", "1000"), 0);
     assert_true(broker_fixture_said(fixture, "configuration changed of=topic name=orders"));
-    assert_int_equal(delete_topic(peer, "orders"), 0);
+    peer_delete_topic(peer, "orders");
     assert_true(broker_fixture_said(fixture, "topic deleted topic=orders"));
     peer_close(peer);
 }
@@ -421,7 +405,7 @@ static void the_longest_name_can_be_deleted_and_used_again(void **state)
     for (int round = 0; round < 3; round++) {
         peer_create_topic(peer, name, 1);
         assert_int_equal(peer_produce(peer, name, 0, 5), 0);
-        assert_int_equal(delete_topic(peer, name), 0);
+        peer_delete_topic(peer, name);
     }
     while (names_with(fixture, "xxx") > 0) /* the files go behind the answers */
         sched_yield();

@@ -491,14 +491,7 @@ static void a_topic_deleted_while_it_is_synced_takes_nothing_else_along(void **s
              produce_of(&arena, "samples", 0, 1, fixture_batch_make(&arena, &batch)));
     while (atomic_load(&gate.syncing_names) == before)
         sched_yield();
-    struct delete_topics_request request;
-    struct delete_topics_response response;
-    struct str name = STR("samples");
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){&name, 1};
-    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
-    peer_call(other, &arena, API_DELETE_TOPICS, 5, &request, &response);
-    assert_int_equal(response.responses.items[0].error_code, 0);
+    peer_delete_topic(other, "samples");
     char path[128];
     snprintf(path, sizeof path, "%s/data/samples-0", fixture->dir);
     while (access(path, F_OK) == 0)

@@ -211,27 +211,13 @@ static void *disturb(void *context)
     return NULL;
 }
 
-static void delete_brief(int peer)
-{
-    struct arena arena;
-    struct delete_topics_request request;
-    struct delete_topics_response deleted;
-    arena_init(&arena, 0);
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){(struct str[]){STR("brief")}, 1};
-    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
-    peer_call(peer, &arena, API_DELETE_TOPICS, 5, &request, &deleted);
-    assert_int_equal(deleted.responses.items[0].error_code, 0);
-    arena_close(&arena);
-}
-
 static void *come_and_go(void *context)
 {
     struct crowd *crowd = context;
     int peer = peer_connect(crowd->fixture);
     while (atomic_load(&crowd->consuming) > 0) {
         peer_create_topic(peer, "brief", BRIEF);
-        delete_brief(peer);
+        peer_delete_topic(peer, "brief");
     }
     peer_close(peer);
     return NULL;

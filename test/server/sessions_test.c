@@ -165,17 +165,6 @@ static int32_t waiters_on(struct watermark *mark)
     return count;
 }
 
-static void delete_topic(struct world *world, const char *name)
-{
-    struct delete_topics_request request;
-    struct delete_topics_response deleted;
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){(struct str[]){str_of(name)}, 1};
-    request.timeout_ms = FIXTURE_PATIENCE_S * 1000;
-    peer_call(world->other, &world->arena, API_DELETE_TOPICS, 5, &request, &deleted);
-    assert_int_equal(deleted.responses.items[0].error_code, 0);
-}
-
 /* ---- waiting ---- */
 
 static void partitions_wait_between_fetches(void **state)
@@ -325,7 +314,7 @@ static void an_idle_session_keeps_no_deleted_partition(void **state)
     struct world *world = *state;
     int32_t id = open_at(world, 0);
     call(world, request_of(world, id, 1, 1)); /* all wait */
-    delete_topic(world, "orders");
+    peer_delete_topic(world->other, "orders");
     while (atomic_load(&world->fixture->broker->partitions.deleted_count) > 0)
         sched_yield();
     struct fetch_response response = call(world, request_of(world, id, 2, LONG_MS));
@@ -345,7 +334,7 @@ static void a_topic_made_anew_is_another_one(void **state)
     struct fetch_response response = call(world, request);
     assert_int_equal(records_in(only(&response)), 200);
     int32_t id = response.session_id; /* it remembers the place of offset 200 */
-    delete_topic(world, "orders");
+    peer_delete_topic(world->other, "orders");
     peer_create_topic(world->other, "orders", PARTITIONS);
     for (int i = 0; i < 250; i++)
         peer_produce(world->other, "orders", 0, 1);
@@ -370,7 +359,7 @@ static void sessions_by_id_hear_that_their_topic_is_gone(void **state)
     assert_int_equal(only(&response)->error_code, 0);
     peer_ask(world->consumer, API_FETCH, 16, 1, request_of(world, id, 1, LONG_MS));
     fixture_until_fetching(world->fixture, "orders", 0);
-    delete_topic(world, "orders");
+    peer_delete_topic(world->other, "orders");
     peer_answer(world->consumer, &world->arena, API_FETCH, 16, 1, &response);
     assert_int_not_equal(only(&response)->error_code, 0);
     peer_call(world->consumer, &world->arena, API_FETCH, 16, request_of(world, id, 2, LONG_MS),

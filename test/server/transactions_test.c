@@ -173,18 +173,6 @@ static void a_client_that_goes_while_its_transaction_is_asked_for_leaves_nothing
 
 /* ---- markers ---- */
 
-static void world_delete_topic(struct world *world, const char *name)
-{
-    struct delete_topics_request request;
-    struct delete_topics_response response;
-    struct str topic = str_of(name);
-    delete_topics_request_init(&request);
-    request.topic_names = (struct str_array){&topic, 1};
-    request.timeout_ms = TIMEOUT_MS;
-    peer_call(world->peer, &world->arena, API_DELETE_TOPICS, 5, &request, &response);
-    assert_int_equal(response.responses.items[0].error_code, 0);
-}
-
 static void a_topic_that_was_deleted_meanwhile_does_not_hold_up_the_end(void **state)
 {
     struct world *world = *state;
@@ -193,7 +181,7 @@ static void a_topic_that_was_deleted_meanwhile_does_not_hold_up_the_end(void **s
     assert_int_equal(txn_produce(world, producer, ADDS, 0, "gone", 0), 0);
     assert_int_equal(txn_produce(world, producer, ADDS, 0, "out", 0), 0);
     assert_int_equal(txn_produce(world, producer, ADDS, 0, "out", 1), 0);
-    world_delete_topic(world, "gone");
+    peer_delete_topic(world->peer, "gone");
     assert_int_equal(txn_end(world, 5, &producer, true), 0);
     txn_until_state(world, "t", "CompleteCommit");
     for (int32_t i = 0; i < 2; i++) {
