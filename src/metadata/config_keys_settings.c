@@ -9,6 +9,140 @@
 #include "os/env.h"
 #include "record/compression.h"
 
+/* Fields that are their keys' values as they are. The field says what kind it is; the getters
+ * insist that the key's value fits. */
+enum field_kind {
+    FIELD_INT,
+    FIELD_LONG,
+    FIELD_BOOL,
+    FIELD_DOUBLE,
+};
+
+#define KIND_OF(field)                                                                             \
+    _Generic(((struct broker_settings *)NULL)->field, int32_t                                      \
+             : FIELD_INT, int64_t                                                                  \
+             : FIELD_LONG, bool                                                                    \
+             : FIELD_BOOL, double                                                                  \
+             : FIELD_DOUBLE)
+#define FIELD(field, key)                                                                          \
+    {                                                                                              \
+        offsetof(struct broker_settings, field), BROKER_CONFIG_##key, KIND_OF(field)               \
+    }
+
+static const struct {
+    size_t offset;
+    enum broker_config_key key;
+    enum field_kind kind;
+} plain_fields[] = {
+    FIELD(socket_send_buffer_bytes, SOCKET_SEND_BUFFER_BYTES),
+    FIELD(socket_receive_buffer_bytes, SOCKET_RECEIVE_BUFFER_BYTES),
+    FIELD(socket_request_max_bytes, SOCKET_REQUEST_MAX_BYTES),
+    FIELD(socket_listen_backlog_size, SOCKET_LISTEN_BACKLOG_SIZE),
+    FIELD(max_connections, MAX_CONNECTIONS),
+    FIELD(max_connections_per_ip, MAX_CONNECTIONS_PER_IP),
+    FIELD(max_connection_creation_rate, MAX_CONNECTION_CREATION_RATE),
+    FIELD(connections_max_idle_ms, CONNECTIONS_MAX_IDLE_MS),
+    FIELD(request_timeout_ms, REQUEST_TIMEOUT_MS),
+    FIELD(fetch_max_bytes, FETCH_MAX_BYTES),
+    FIELD(max_incremental_fetch_session_cache_slots, MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS),
+    FIELD(max_request_partition_size_limit, MAX_REQUEST_PARTITION_SIZE_LIMIT),
+    FIELD(producer_id_expiration_ms, PRODUCER_ID_EXPIRATION_MS),
+    FIELD(producer_id_expiration_check_interval_ms, PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS),
+    FIELD(auto_create_topics_enable, AUTO_CREATE_TOPICS_ENABLE),
+    FIELD(delete_topic_enable, DELETE_TOPIC_ENABLE),
+    FIELD(num_partitions, NUM_PARTITIONS),
+    FIELD(default_replication_factor, DEFAULT_REPLICATION_FACTOR),
+    FIELD(offsets_topic_num_partitions, OFFSETS_TOPIC_NUM_PARTITIONS),
+    FIELD(offsets_topic_replication_factor, OFFSETS_TOPIC_REPLICATION_FACTOR),
+    FIELD(offsets_topic_segment_bytes, OFFSETS_TOPIC_SEGMENT_BYTES),
+    FIELD(offsets_topic_compression_codec, OFFSETS_TOPIC_COMPRESSION_CODEC),
+    FIELD(transaction_state_log_num_partitions, TRANSACTION_STATE_LOG_NUM_PARTITIONS),
+    FIELD(transaction_state_log_replication_factor, TRANSACTION_STATE_LOG_REPLICATION_FACTOR),
+    FIELD(transaction_state_log_min_isr, TRANSACTION_STATE_LOG_MIN_ISR),
+    FIELD(transaction_state_log_segment_bytes, TRANSACTION_STATE_LOG_SEGMENT_BYTES),
+    FIELD(transaction_max_timeout_ms, TRANSACTION_MAX_TIMEOUT_MS),
+    FIELD(transaction_remove_expired_interval_ms,
+          TRANSACTION_REMOVE_EXPIRED_TRANSACTION_CLEANUP_INTERVAL_MS),
+    FIELD(transactional_id_expiration_ms, TRANSACTIONAL_ID_EXPIRATION_MS),
+    FIELD(add_partitions_to_txn_retry_backoff_ms, ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MS),
+    FIELD(add_partitions_to_txn_retry_backoff_max_ms, ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MAX_MS),
+    FIELD(transaction_partition_verification_enable, TRANSACTION_PARTITION_VERIFICATION_ENABLE),
+    FIELD(group_min_session_timeout_ms, GROUP_MIN_SESSION_TIMEOUT_MS),
+    FIELD(group_max_session_timeout_ms, GROUP_MAX_SESSION_TIMEOUT_MS),
+    FIELD(group_initial_rebalance_delay_ms, GROUP_INITIAL_REBALANCE_DELAY_MS),
+    FIELD(group_max_size, GROUP_MAX_SIZE),
+    FIELD(group_memory_bytes, JACKDAW_GROUP_MEMORY_BYTES),
+    FIELD(group_consumer_max_size, GROUP_CONSUMER_MAX_SIZE),
+    FIELD(group_consumer_session_timeout_ms, GROUP_CONSUMER_SESSION_TIMEOUT_MS),
+    FIELD(group_consumer_min_session_timeout_ms, GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS),
+    FIELD(group_consumer_max_session_timeout_ms, GROUP_CONSUMER_MAX_SESSION_TIMEOUT_MS),
+    FIELD(group_consumer_heartbeat_interval_ms, GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS),
+    FIELD(group_consumer_min_heartbeat_interval_ms, GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS),
+    FIELD(group_consumer_max_heartbeat_interval_ms, GROUP_CONSUMER_MAX_HEARTBEAT_INTERVAL_MS),
+    FIELD(group_consumer_assignment_interval_ms, GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS),
+    FIELD(group_consumer_min_assignment_interval_ms, GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS),
+    FIELD(group_consumer_max_assignment_interval_ms, GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS),
+    FIELD(group_consumer_regex_refresh_interval_ms, GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS),
+    FIELD(offset_metadata_max_bytes, OFFSET_METADATA_MAX_BYTES),
+    FIELD(offsets_commit_timeout_ms, OFFSETS_COMMIT_TIMEOUT_MS),
+    FIELD(offsets_retention_minutes, OFFSETS_RETENTION_MINUTES),
+    FIELD(offsets_retention_check_interval_ms, OFFSETS_RETENTION_CHECK_INTERVAL_MS),
+    FIELD(log_retention_check_interval_ms, LOG_RETENTION_CHECK_INTERVAL_MS),
+    FIELD(log_initial_task_delay_ms, LOG_INITIAL_TASK_DELAY_MS),
+    FIELD(log_flush_scheduler_interval_ms, LOG_FLUSH_SCHEDULER_INTERVAL_MS),
+    FIELD(log_flush_offset_checkpoint_interval_ms, LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS),
+    FIELD(log_flush_start_offset_checkpoint_interval_ms,
+          LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS),
+    FIELD(replica_high_watermark_checkpoint_interval_ms,
+          REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS),
+    FIELD(num_recovery_threads_per_data_dir, NUM_RECOVERY_THREADS_PER_DATA_DIR),
+    FIELD(log_cleaner_enable, LOG_CLEANER_ENABLE),
+    FIELD(log_cleaner_threads, LOG_CLEANER_THREADS),
+    FIELD(log_cleaner_dedupe_buffer_size, LOG_CLEANER_DEDUPE_BUFFER_SIZE),
+    FIELD(log_cleaner_io_buffer_load_factor, LOG_CLEANER_IO_BUFFER_LOAD_FACTOR),
+    FIELD(log_cleaner_io_max_bytes_per_second, LOG_CLEANER_IO_MAX_BYTES_PER_SECOND),
+    FIELD(log_cleaner_backoff_ms, LOG_CLEANER_BACKOFF_MS),
+    FIELD(metadata_log_segment_bytes, METADATA_LOG_SEGMENT_BYTES),
+    FIELD(metadata_log_segment_ms, METADATA_LOG_SEGMENT_MS),
+    FIELD(metadata_max_retention_bytes, METADATA_MAX_RETENTION_BYTES),
+    FIELD(metadata_max_retention_ms, METADATA_MAX_RETENTION_MS),
+    FIELD(metadata_log_max_record_bytes_between_snapshots,
+          METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS),
+    FIELD(metadata_log_max_snapshot_interval_ms, METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS),
+    FIELD(request_memory_bytes, JACKDAW_REQUEST_MEMORY_BYTES),
+    FIELD(fetch_session_memory_bytes, JACKDAW_FETCH_SESSION_MEMORY_BYTES),
+    FIELD(response_memory_bytes, JACKDAW_RESPONSE_MEMORY_BYTES),
+    FIELD(event_loops, JACKDAW_EVENT_LOOPS),
+    FIELD(pool_threads, JACKDAW_POOL_THREADS),
+    FIELD(disk_slow_ms, JACKDAW_DISK_SLOW_MS),
+    FIELD(open_files_max, JACKDAW_LOG_OPEN_FILES_MAX),
+    FIELD(connection_inflight_max, JACKDAW_CONNECTION_INFLIGHT_MAX),
+    FIELD(connection_output_bytes, JACKDAW_CONNECTION_OUTPUT_BYTES),
+};
+
+static void compute_plain_fields(struct settings_job *job)
+{
+    for (size_t i = 0; i < array_size(plain_fields); i++) {
+        void *field = (char *)job->settings + plain_fields[i].offset;
+        const struct config *values = &job->config->values;
+        int32_t key = (int32_t)plain_fields[i].key;
+        switch (plain_fields[i].kind) {
+        case FIELD_INT:
+            *(int32_t *)field = config_int(values, key);
+            break;
+        case FIELD_LONG:
+            *(int64_t *)field = config_long(values, key);
+            break;
+        case FIELD_BOOL:
+            *(bool *)field = config_bool(values, key);
+            break;
+        case FIELD_DOUBLE:
+            *(double *)field = config_double(values, key);
+            break;
+        }
+    }
+}
+
 static void compute_identity(struct settings_job *job)
 {
     struct broker_settings *settings = job->settings;
@@ -188,14 +322,6 @@ static int compute_ip_overrides(struct settings_job *job)
 static int compute_sockets(struct settings_job *job)
 {
     struct broker_settings *s = job->settings;
-    s->socket_send_buffer_bytes = get_int(job, BROKER_CONFIG_SOCKET_SEND_BUFFER_BYTES);
-    s->socket_receive_buffer_bytes = get_int(job, BROKER_CONFIG_SOCKET_RECEIVE_BUFFER_BYTES);
-    s->socket_request_max_bytes = get_int(job, BROKER_CONFIG_SOCKET_REQUEST_MAX_BYTES);
-    s->socket_listen_backlog_size = get_int(job, BROKER_CONFIG_SOCKET_LISTEN_BACKLOG_SIZE);
-    s->max_connections = get_int(job, BROKER_CONFIG_MAX_CONNECTIONS);
-    s->max_connections_per_ip = get_int(job, BROKER_CONFIG_MAX_CONNECTIONS_PER_IP);
-    s->max_connection_creation_rate = get_int(job, BROKER_CONFIG_MAX_CONNECTION_CREATION_RATE);
-    s->connections_max_idle_ms = get_long(job, BROKER_CONFIG_CONNECTIONS_MAX_IDLE_MS);
     if (s->connections_max_idle_ms < 0)
         s->connections_max_idle_ms = -1;
     if (s->socket_send_buffer_bytes < 0)
@@ -203,53 +329,6 @@ static int compute_sockets(struct settings_job *job)
     if (s->socket_receive_buffer_bytes < 0)
         s->socket_receive_buffer_bytes = -1;
     return compute_ip_overrides(job);
-}
-
-static void compute_requests(struct settings_job *job)
-{
-    struct broker_settings *s = job->settings;
-    s->request_timeout_ms = get_int(job, BROKER_CONFIG_REQUEST_TIMEOUT_MS);
-    s->fetch_max_bytes = get_int(job, BROKER_CONFIG_FETCH_MAX_BYTES);
-    s->max_incremental_fetch_session_cache_slots =
-        get_int(job, BROKER_CONFIG_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
-    s->max_request_partition_size_limit =
-        get_int(job, BROKER_CONFIG_MAX_REQUEST_PARTITION_SIZE_LIMIT);
-    s->producer_id_expiration_ms = get_int(job, BROKER_CONFIG_PRODUCER_ID_EXPIRATION_MS);
-    s->producer_id_expiration_check_interval_ms =
-        get_int(job, BROKER_CONFIG_PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS);
-}
-
-static void compute_topics(struct settings_job *job)
-{
-    struct broker_settings *s = job->settings;
-    const struct config *values = &job->config->values;
-    s->auto_create_topics_enable = config_bool(values, BROKER_CONFIG_AUTO_CREATE_TOPICS_ENABLE);
-    s->delete_topic_enable = config_bool(values, BROKER_CONFIG_DELETE_TOPIC_ENABLE);
-    s->num_partitions = get_int(job, BROKER_CONFIG_NUM_PARTITIONS);
-    s->default_replication_factor = get_int(job, BROKER_CONFIG_DEFAULT_REPLICATION_FACTOR);
-    s->offsets_topic_num_partitions = get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_NUM_PARTITIONS);
-    s->offsets_topic_replication_factor =
-        get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_REPLICATION_FACTOR);
-    s->offsets_topic_segment_bytes = get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_SEGMENT_BYTES);
-    s->offsets_topic_compression_codec =
-        get_int(job, BROKER_CONFIG_OFFSETS_TOPIC_COMPRESSION_CODEC);
-    s->transaction_state_log_num_partitions =
-        get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_NUM_PARTITIONS);
-    s->transaction_state_log_replication_factor =
-        get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_REPLICATION_FACTOR);
-    s->transaction_state_log_min_isr = get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_MIN_ISR);
-    s->transaction_state_log_segment_bytes =
-        get_int(job, BROKER_CONFIG_TRANSACTION_STATE_LOG_SEGMENT_BYTES);
-    s->transaction_max_timeout_ms = get_int(job, BROKER_CONFIG_TRANSACTION_MAX_TIMEOUT_MS);
-    s->transaction_remove_expired_interval_ms =
-        get_int(job, BROKER_CONFIG_TRANSACTION_REMOVE_EXPIRED_TRANSACTION_CLEANUP_INTERVAL_MS);
-    s->transactional_id_expiration_ms = get_int(job, BROKER_CONFIG_TRANSACTIONAL_ID_EXPIRATION_MS);
-    s->add_partitions_to_txn_retry_backoff_ms =
-        get_int(job, BROKER_CONFIG_ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MS);
-    s->add_partitions_to_txn_retry_backoff_max_ms =
-        get_int(job, BROKER_CONFIG_ADD_PARTITIONS_TO_TXN_RETRY_BACKOFF_MAX_MS);
-    s->transaction_partition_verification_enable =
-        config_bool(&job->config->values, BROKER_CONFIG_TRANSACTION_PARTITION_VERIFICATION_ENABLE);
 }
 
 /* The assignors that there are, in the order in which they are named; those of other people are
@@ -304,80 +383,14 @@ static bool list_names(struct settings_job *job, enum broker_config_key key, str
 static void compute_groups(struct settings_job *job)
 {
     struct broker_settings *s = job->settings;
-    s->group_min_session_timeout_ms = get_int(job, BROKER_CONFIG_GROUP_MIN_SESSION_TIMEOUT_MS);
-    s->group_max_session_timeout_ms = get_int(job, BROKER_CONFIG_GROUP_MAX_SESSION_TIMEOUT_MS);
-    s->group_initial_rebalance_delay_ms =
-        get_int(job, BROKER_CONFIG_GROUP_INITIAL_REBALANCE_DELAY_MS);
-    s->group_max_size = get_int(job, BROKER_CONFIG_GROUP_MAX_SIZE);
     s->group_consumer_protocol =
         list_names(job, BROKER_CONFIG_GROUP_COORDINATOR_REBALANCE_PROTOCOLS, STR("consumer"));
-    s->group_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_GROUP_MEMORY_BYTES);
-    s->group_consumer_max_size = get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_SIZE);
-    s->group_consumer_session_timeout_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_SESSION_TIMEOUT_MS);
-    s->group_consumer_min_session_timeout_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS);
-    s->group_consumer_max_session_timeout_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_SESSION_TIMEOUT_MS);
-    s->group_consumer_heartbeat_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS);
-    s->group_consumer_min_heartbeat_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS);
-    s->group_consumer_max_heartbeat_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_HEARTBEAT_INTERVAL_MS);
-    s->group_consumer_assignment_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS);
-    s->group_consumer_min_assignment_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MIN_ASSIGNMENT_INTERVAL_MS);
-    s->group_consumer_max_assignment_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_MAX_ASSIGNMENT_INTERVAL_MS);
     compute_migration(s, get_text(job, BROKER_CONFIG_GROUP_CONSUMER_MIGRATION_POLICY));
-    s->group_consumer_regex_refresh_interval_ms =
-        get_int(job, BROKER_CONFIG_GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS);
     compute_assignors(job);
-    s->offset_metadata_max_bytes = get_int(job, BROKER_CONFIG_OFFSET_METADATA_MAX_BYTES);
-    s->offsets_commit_timeout_ms = get_int(job, BROKER_CONFIG_OFFSETS_COMMIT_TIMEOUT_MS);
-    s->offsets_retention_minutes = get_int(job, BROKER_CONFIG_OFFSETS_RETENTION_MINUTES);
-    s->offsets_retention_check_interval_ms =
-        get_long(job, BROKER_CONFIG_OFFSETS_RETENTION_CHECK_INTERVAL_MS);
     if (s->offsets_topic_compression_codec < COMPRESSION_NONE ||
         s->offsets_topic_compression_codec > COMPRESSION_ZSTD)
         settings_fail(job, OFFSETS_TOPIC_COMPRESSION_CODEC,
                       "offsets.topic.compression.codec must be a codec's number, 0 to 4.");
-}
-
-static void compute_logs(struct settings_job *job)
-{
-    struct broker_settings *s = job->settings;
-    s->log_retention_check_interval_ms =
-        get_long(job, BROKER_CONFIG_LOG_RETENTION_CHECK_INTERVAL_MS);
-    s->log_initial_task_delay_ms = get_long(job, BROKER_CONFIG_LOG_INITIAL_TASK_DELAY_MS);
-    s->log_flush_scheduler_interval_ms =
-        get_long(job, BROKER_CONFIG_LOG_FLUSH_SCHEDULER_INTERVAL_MS);
-    s->log_flush_offset_checkpoint_interval_ms =
-        get_int(job, BROKER_CONFIG_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
-    s->log_flush_start_offset_checkpoint_interval_ms =
-        get_int(job, BROKER_CONFIG_LOG_FLUSH_START_OFFSET_CHECKPOINT_INTERVAL_MS);
-    s->replica_high_watermark_checkpoint_interval_ms =
-        get_long(job, BROKER_CONFIG_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
-    s->num_recovery_threads_per_data_dir =
-        get_int(job, BROKER_CONFIG_NUM_RECOVERY_THREADS_PER_DATA_DIR);
-    s->log_cleaner_enable = config_bool(&job->config->values, BROKER_CONFIG_LOG_CLEANER_ENABLE);
-    s->log_cleaner_threads = get_int(job, BROKER_CONFIG_LOG_CLEANER_THREADS);
-    s->log_cleaner_dedupe_buffer_size = get_long(job, BROKER_CONFIG_LOG_CLEANER_DEDUPE_BUFFER_SIZE);
-    s->log_cleaner_io_buffer_load_factor =
-        config_double(&job->config->values, BROKER_CONFIG_LOG_CLEANER_IO_BUFFER_LOAD_FACTOR);
-    s->log_cleaner_io_max_bytes_per_second =
-        config_double(&job->config->values, BROKER_CONFIG_LOG_CLEANER_IO_MAX_BYTES_PER_SECOND);
-    s->log_cleaner_backoff_ms = get_long(job, BROKER_CONFIG_LOG_CLEANER_BACKOFF_MS);
-    s->metadata_log_segment_bytes = get_int(job, BROKER_CONFIG_METADATA_LOG_SEGMENT_BYTES);
-    s->metadata_log_segment_ms = get_long(job, BROKER_CONFIG_METADATA_LOG_SEGMENT_MS);
-    s->metadata_max_retention_bytes = get_long(job, BROKER_CONFIG_METADATA_MAX_RETENTION_BYTES);
-    s->metadata_max_retention_ms = get_long(job, BROKER_CONFIG_METADATA_MAX_RETENTION_MS);
-    s->metadata_log_max_record_bytes_between_snapshots =
-        get_long(job, BROKER_CONFIG_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS);
-    s->metadata_log_max_snapshot_interval_ms =
-        get_long(job, BROKER_CONFIG_METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS);
 }
 
 /* queued.max.request.bytes is Kafka's name for the budget; ours counts before it. A frame of the
@@ -387,9 +400,6 @@ static void compute_request_memory(struct settings_job *job)
     struct broker_settings *s = job->settings;
     int64_t queued = get_long(job, BROKER_CONFIG_QUEUED_MAX_REQUEST_BYTES);
     bool own = is_set(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
-    s->request_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_REQUEST_MEMORY_BYTES);
-    s->fetch_session_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_FETCH_SESSION_MEMORY_BYTES);
-    s->response_memory_bytes = get_long(job, BROKER_CONFIG_JACKDAW_RESPONSE_MEMORY_BYTES);
     if (queued > 0 && queued < s->socket_request_max_bytes)
         settings_fail(
             job, QUEUED_MAX_REQUEST_BYTES,
@@ -410,12 +420,6 @@ static void compute_own(struct settings_job *job)
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     struct broker_settings *s = job->settings;
     struct str level = get_text(job, BROKER_CONFIG_JACKDAW_LOG_LEVEL);
-    s->event_loops = get_int(job, BROKER_CONFIG_JACKDAW_EVENT_LOOPS);
-    s->pool_threads = get_int(job, BROKER_CONFIG_JACKDAW_POOL_THREADS);
-    s->disk_slow_ms = get_long(job, BROKER_CONFIG_JACKDAW_DISK_SLOW_MS);
-    s->open_files_max = get_int(job, BROKER_CONFIG_JACKDAW_LOG_OPEN_FILES_MAX);
-    s->connection_inflight_max = get_int(job, BROKER_CONFIG_JACKDAW_CONNECTION_INFLIGHT_MAX);
-    s->connection_output_bytes = get_int(job, BROKER_CONFIG_JACKDAW_CONNECTION_OUTPUT_BYTES);
     s->log_file = get_text(job, BROKER_CONFIG_JACKDAW_LOG_FILE);
     for (size_t i = 0; i < array_size(levels); i++) {
         if (same_name(level, str_of(levels[i])))
@@ -442,6 +446,7 @@ int broker_settings_compute(struct broker_config *config, struct config_messages
 {
     struct settings_job job = {config, &config->settings, messages, &config->arena};
     int err;
+    compute_plain_fields(&job);
     compute_identity(&job);
     err = listener_settings_compute(&job);
     if (err == 0)
@@ -452,10 +457,7 @@ int broker_settings_compute(struct broker_config *config, struct config_messages
         err = compute_sockets(&job);
     if (err != 0)
         return err;
-    compute_requests(&job);
-    compute_topics(&job);
     compute_groups(&job);
-    compute_logs(&job);
     compute_own(&job);
     err = topic_defaults_compute(config);
     if (err == 0)
