@@ -31,23 +31,19 @@ static void parked_end(struct parked *parked, struct group_wait *wait)
         coord_shard_unref(parked->shard);
 }
 
-/* The connection is gone while the request is parked. True: nobody knows of it any more. */
+/* Have the group forget the wait of a request whose connection is gone. False: not yet. */
 static bool parked_abandon(struct parked *parked, struct group_wait *wait)
 {
-    int ignored;
+    struct group_call *abandon = &parked->abandon;
     if (!parked->abandoning) {
         parked->abandoning = true;
-        classic_abandon_init(&parked->abandon.abandon, wait);
-        group_call_begin_at(&parked->abandon, parked->call.request, coord_shard_ref(parked->shard));
+        classic_abandon_init(&abandon->abandon, wait);
+        group_call_begin_at(abandon, parked->call.request, coord_shard_ref(parked->shard));
     }
     const struct coord_turn turn = group_turn(parked->call.request);
-    struct group_call *abandon = &parked->abandon;
     if (!abandon->over)
         abandon->over = coord_op_run(&abandon->op, &turn, &abandon->error);
-    if (!abandon->over)
-        return false;
-    /* Without a state there is nobody to forget it; unloading has ended the wait, or does so. */
-    return abandon->error == 0 || group_wait_over(wait, &ignored);
+    return abandon->over;
 }
 
 /* True when there is something to answer: *ret_error 0, and the answer was written, or an error. */
@@ -58,8 +54,13 @@ static bool parked_run(struct parked *parked, struct group_wait *wait, const boo
     if (!group_call_run(&parked->call))
         return false;
     *ret_error = parked->call.error;
-    if (!*waits || group_wait_over(wait, ret_error))
+    if (!*waits)
         return true;
+    /* The wait may end while `abandon` is in the queue of the shard's lock: not before it is out of
+     * it may the request go. */
+    bool abandoned = parked->abandoning && parked_abandon(parked, wait);
+    if (group_wait_over(wait, ret_error))
+        return !parked->abandoning || abandoned;
     if (!parked->frame_given_back) { /* the group has copies of all that it needs */
         parked->frame_given_back = true;
         request_release_frame(request);
@@ -69,7 +70,10 @@ static bool parked_run(struct parked *parked, struct group_wait *wait, const boo
         return false;
     }
     *ret_error = KAFKA_COORDINATOR_NOT_AVAILABLE;
-    return request->timed_out && parked_abandon(parked, wait);
+    if (!request->timed_out || !parked_abandon(parked, wait))
+        return false;
+    /* Without a state there is nobody to forget it; unloading has ended the wait, or does so. */
+    return parked->abandon.error == 0 || group_wait_over(wait, ret_error);
 }
 
 /* ---- JoinGroup ---- */
