@@ -87,12 +87,16 @@ struct subscribers {
     int32_t count;
 };
 
+/* Differences of load up to here are sorted by counting. */
+enum { LOADS_COUNTED = 4096 };
+
 struct uniform {
     const struct assignor_spec *spec;
     struct subscribers *subscribers; /* of each topic */
     int32_t *order;                  /* topics in the order in which they are dealt with */
     int32_t *load;                   /* of each member */
     int32_t *sorted;                 /* room for the subscribers of the topic at hand */
+    int32_t *starts;                 /* room for the places of loads in that */
     int32_t *chain;                  /* of each member, of the topic at hand: a place, or none */
     int32_t *next;                   /* of each place: the next one in its chain */
     int32_t *owners;
@@ -199,11 +203,41 @@ static int load_order(const void *a, const void *b, void *context)
     return x < y ? -1 : x > y;
 }
 
+static void find_loads(const struct uniform *uniform, const struct subscribers *topic,
+                       int32_t *ret_least, int32_t *ret_most)
+{
+    *ret_least = *ret_most = uniform->load[topic->members[0]];
+    for (int32_t i = 1; i < topic->count; i++) {
+        int32_t load = uniform->load[topic->members[i]];
+        *ret_least = load < *ret_least ? load : *ret_least;
+        *ret_most = load > *ret_most ? load : *ret_most;
+    }
+}
+
+/* This is done for each topic in each round. Subscribers are ascending by index already, so
+ * counting the loads is enough, which are close to each other as a rule. */
+static void sort_by_load(struct uniform *uniform, const struct subscribers *topic)
+{
+    int32_t *members = uniform->sorted, *starts = uniform->starts, least, most;
+    find_loads(uniform, topic, &least, &most);
+    if (most - least >= LOADS_COUNTED) {
+        memcpy(members, topic->members, (size_t)topic->count * sizeof *members);
+        qsort_r(members, (size_t)topic->count, sizeof *members, load_order, uniform);
+        return;
+    }
+    memset(starts, 0, (size_t)(most - least + 2) * sizeof *starts);
+    for (int32_t i = 0; i < topic->count; i++)
+        starts[uniform->load[topic->members[i]] - least + 1]++;
+    for (int32_t load = 1; load <= most - least; load++)
+        starts[load] += starts[load - 1];
+    for (int32_t i = 0; i < topic->count; i++)
+        members[starts[uniform->load[topic->members[i]] - least]++] = topic->members[i];
+}
+
 static struct levels levels_of(struct uniform *uniform, const struct subscribers *topic)
 {
     int32_t *members = uniform->sorted, last = topic->count - 1;
-    memcpy(members, topic->members, (size_t)topic->count * sizeof *members);
-    qsort_r(members, (size_t)topic->count, sizeof *members, load_order, uniform);
+    sort_by_load(uniform, topic);
     return (struct levels){.uniform = uniform,
                            .members = members,
                            .count = topic->count,
@@ -266,8 +300,13 @@ static bool levels_meet(const struct levels *levels)
 static void deal_out(struct uniform *uniform, int32_t t)
 {
     const struct assignor_topic *topic = &uniform->spec->topics[t];
+    int32_t p = 0, end = topic->partition_count;
+    while (p < end && uniform->owners[topic->first + p] != ASSIGNOR_NOBODY)
+        p++;
+    if (p == end)
+        return;
     struct levels levels = levels_of(uniform, &uniform->subscribers[t]);
-    for (int32_t p = 0; p < topic->partition_count; p++) {
+    for (; p < end; p++) {
         if (uniform->owners[topic->first + p] != ASSIGNOR_NOBODY)
             continue;
         int32_t member = levels_low(&levels);
@@ -294,10 +333,12 @@ static void chain_places(struct uniform *uniform, int32_t t)
 /* Whether anything moved. */
 static bool balance_topic(struct uniform *uniform, int32_t t)
 {
-    struct levels levels = levels_of(uniform, &uniform->subscribers[t]);
     bool moved = false;
-    if (load_at(&levels, levels.count - 1) - load_at(&levels, 0) <= 1)
+    int32_t least, most;
+    find_loads(uniform, &uniform->subscribers[t], &least, &most);
+    if (most - least <= 1)
         return false;
+    struct levels levels = levels_of(uniform, &uniform->subscribers[t]);
     chain_places(uniform, t);
     while (!levels_meet(&levels)) {
         int32_t from;
@@ -346,11 +387,12 @@ static int assign_heterogeneous(const struct assignor_spec *spec, struct arena *
         .order = arena_array(arena, (size_t)spec->topic_count, sizeof *uniform.order),
         .load = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.load),
         .sorted = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.sorted),
+        .starts = arena_array(arena, LOADS_COUNTED + 1, sizeof *uniform.starts),
         .chain = arena_array(arena, (size_t)spec->member_count, sizeof *uniform.chain),
         .next = arena_array(arena, (size_t)spec->place_count, sizeof *uniform.next),
     };
     if (!uniform.subscribers || !uniform.order || !uniform.load || !uniform.sorted ||
-        !uniform.chain || !uniform.next || !subscribers_find(&uniform, arena))
+        !uniform.starts || !uniform.chain || !uniform.next || !subscribers_find(&uniform, arena))
         return -ENOMEM;
     for (int32_t t = 0; t < spec->topic_count; t++)
         uniform.order[t] = t;
