@@ -33,6 +33,12 @@ struct broker_counters {
     _Atomic int64_t connections;
 };
 
+/* Asks a loop to close a connection if there are too many; see listener.c. */
+struct shedding {
+    struct loop_task task;
+    _Atomic bool posted;
+};
+
 /* One event loop with what its handlers need. Only its own thread touches it, but the counters. */
 struct broker_loop {
     struct loop loop;
@@ -41,6 +47,7 @@ struct broker_loop {
     struct image_reader images;
     struct epoch_reader epoch; /* online between two polls */
     struct broker_counters counters;
+    struct shedding shedding;
 };
 
 /* How whoever closes a connection tells the listeners that there is room. */

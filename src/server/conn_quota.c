@@ -6,7 +6,7 @@ void conn_quota_init(struct conn_quota *quota, uint64_t seed)
 {
     pthread_mutex_init(&quota->lock, NULL);
     map_init(&quota->by_address, MAP_ID, sizeof(int32_t), seed);
-    quota->total = 0;
+    quota->total = quota->leaving = 0;
 }
 
 void conn_quota_close(struct conn_quota *quota)
@@ -96,11 +96,29 @@ const char *conn_quota_take(struct conn_quota *quota, const struct broker_settin
     return passed;
 }
 
+bool conn_quota_passed(struct conn_quota *quota, const struct broker_settings *settings)
+{
+    pthread_mutex_lock(&quota->lock);
+    bool passed = quota->total - quota->leaving > settings->max_connections;
+    pthread_mutex_unlock(&quota->lock);
+    return passed;
+}
+
+bool conn_quota_leave(struct conn_quota *quota, const struct broker_settings *settings)
+{
+    pthread_mutex_lock(&quota->lock);
+    bool passed = quota->total - quota->leaving > settings->max_connections;
+    quota->leaving += passed;
+    pthread_mutex_unlock(&quota->lock);
+    return passed;
+}
+
 void conn_quota_give(struct conn_quota *quota, int32_t *listener_count,
-                     const struct net_address *peer)
+                     const struct net_address *peer, bool left)
 {
     pthread_mutex_lock(&quota->lock);
     quota->total--;
+    quota->leaving -= left;
     --*listener_count;
     if (has_ip(peer)) {
         int32_t *count = map_find_id(&quota->by_address, address_key(peer));

@@ -30,6 +30,7 @@ struct conn_quota {
     pthread_mutex_t lock;
     struct map by_address; /* the address, v4 as v4-in-v6, to its int32_t of connections */
     int32_t total;
+    int32_t leaving;       /* of them: closed, because there were too many, and not yet gone */
     struct conn_rate rate; /* home loop, which accepts */
 };
 
@@ -47,7 +48,14 @@ const char *conn_quota_full(struct conn_quota *quota, const struct broker_settin
  * NULL: counted. */
 const char *conn_quota_take(struct conn_quota *quota, const struct broker_settings *settings,
                             int32_t *listener_count, const struct net_address *peer);
+/* One less. `left`: conn_quota_leave was called for it. */
 void conn_quota_give(struct conn_quota *quota, int32_t *listener_count,
-                     const struct net_address *peer);
+                     const struct net_address *peer, bool left);
+
+/* Whether there are more than max.connections, because that was lowered, or because other brokers
+ * came, who do not wait for a place. */
+bool conn_quota_passed(struct conn_quota *quota, const struct broker_settings *settings);
+/* The same, and a connection is closed for it: count it out. */
+bool conn_quota_leave(struct conn_quota *quota, const struct broker_settings *settings);
 
 #endif

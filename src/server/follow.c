@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "server/listener.h"
 
 /* Assignments under construction; grows by doubling in the arena. */
 struct gathering {
@@ -135,6 +136,7 @@ void follow_config(struct broker *broker)
     atomic_store(&broker->config, config);
     atomic_store(&broker->partitions.disk_slow_ns, config->settings.disk_slow_ms * 1000000);
     partition_set_configure(&broker->partitions, &config->settings);
+    connections_shed(broker);
     if (broker->controller)
         controller_set_config(broker->controller, config);
     if (old != broker->static_config)

@@ -24,12 +24,12 @@ struct handover {
 };
 
 static void connection_over(struct broker_loop *home, struct broker_listener *listener,
-                            const struct net_address *peer)
+                            const struct net_address *peer, bool left)
 {
     struct broker *broker = home->broker;
     struct accept_again *again = &broker->accept_again;
     atomic_fetch_sub_explicit(&home->counters.connections, 1, memory_order_relaxed);
-    conn_quota_give(&broker->quota, &listener->connections, peer);
+    conn_quota_give(&broker->quota, &listener->connections, peer, left);
     if (atomic_exchange(&again->wanted, false) && !atomic_exchange(&again->posted, true))
         loop_post(&broker_home(broker)->loop, &again->task);
 }
@@ -37,7 +37,7 @@ static void connection_over(struct broker_loop *home, struct broker_listener *li
 static void session_free(struct conn *conn)
 {
     struct session *session = conn->owner;
-    connection_over(session->home, session->listener, &conn->peer);
+    connection_over(session->home, session->listener, &conn->peer, session->leaving);
     fetch_hints_free(session->hints);
     free(session);
 }
@@ -61,6 +61,67 @@ static const struct conn_ops server_conn_ops = {
     .freed = session_free,
 };
 
+/* Connections of other brokers do not count with the clients', where they have a listener. */
+static bool is_for_brokers(const struct broker_listener *listener,
+                           const struct broker_settings *settings)
+{
+    return settings->listener_count > 1 &&
+           str_equal(settings->inter_broker_listener_name, listener->setting->name);
+}
+
+/* ---- too many connections ----
+ *
+ * Kafka's processors close one connection a turn while there are more than max.connections, each
+ * the one that it has used least recently, whatever is under way on it. Those of other brokers
+ * stay. So do the loops here. */
+
+static struct conn *least_used(struct broker_loop *home, const struct broker_settings *settings)
+{
+    for (struct list *at = home->conns.by_activity.next; at != &home->conns.by_activity;
+         at = at->next) {
+        struct conn *conn = container_of(at, struct conn, activity);
+        const struct session *session = conn->owner;
+        if (!is_for_brokers(session->listener, settings))
+            return conn;
+    }
+    return NULL;
+}
+
+static void shed_soon(struct broker_loop *home)
+{
+    if (!atomic_exchange(&home->shedding.posted, true))
+        loop_post(&home->loop, &home->shedding.task);
+}
+
+static void shed_run(struct loop *loop, struct loop_task *task)
+{
+    (void)loop;
+    struct broker_loop *home = container_of(task, struct broker_loop, shedding.task);
+    struct broker *broker = home->broker;
+    atomic_store(&home->shedding.posted, false);
+    const struct broker_settings *settings = broker_settings_now(broker);
+    struct conn *conn = least_used(home, settings);
+    if (!conn || !conn_quota_leave(&broker->quota, settings))
+        return;
+    if (conn_set_may_say(&home->conns)) {
+        char peer[NET_ADDRESS_TEXT_SIZE];
+        net_address_format(&conn->peer, peer);
+        say_warn(&broker->say, "too many connections, closing the one least recently used",
+                 kv_text("peer", peer), kv_int("limit", settings->max_connections));
+    }
+    ((struct session *)conn->owner)->leaving = true;
+    conn_close(conn, "max.connections");
+    shed_soon(home);
+}
+
+void connections_shed(struct broker *broker)
+{
+    if (!conn_quota_passed(&broker->quota, broker_settings_now(broker)))
+        return;
+    for (int32_t i = 0; i < broker->loop_count; i++)
+        shed_soon(&broker->loops[i]);
+}
+
 /* Kafka's default of 100 KiB switches off the system's own tuning, and then a large frame takes
  * four times as many reads: it is set only where the configuration asks for it. */
 static int receive_buffer_bytes(const struct broker_config *config)
@@ -73,6 +134,7 @@ static int receive_buffer_bytes(const struct broker_config *config)
 
 int broker_loop_conns_init(struct broker_loop *home)
 {
+    home->shedding.task.run = shed_run;
     const struct broker_settings *settings = &home->broker->static_config->settings;
     struct conn_limits limits = {
         .frame_max_bytes = settings->socket_request_max_bytes,
@@ -105,7 +167,9 @@ static void handover_run(struct loop *loop, struct loop_task *task)
         conn_accept(&home->conns, handover->sock, &handover->peer, session, &conn) < 0) {
         free(session);
         loop->env->ops->sock_close(loop->env, handover->sock);
-        connection_over(home, handover->listener, &handover->peer);
+        connection_over(home, handover->listener, &handover->peer, false);
+    } else {
+        connections_shed(home->broker);
     }
     free(handover);
 }
@@ -143,14 +207,6 @@ static const struct listener_setting *setting_now(const struct broker_listener *
 {
     const struct broker_settings *first = &listener->broker->static_config->settings;
     return &settings->listeners[listener->setting - first->listeners];
-}
-
-/* Connections of other brokers do not count with the clients', where they have a listener. */
-static bool is_for_brokers(const struct broker_listener *listener,
-                           const struct broker_settings *settings)
-{
-    return settings->listener_count > 1 &&
-           str_equal(settings->inter_broker_listener_name, listener->setting->name);
 }
 
 static int32_t broker_rate(const struct broker_listener *listener,
@@ -239,7 +295,7 @@ static bool accept_one(struct broker_listener *listener)
     struct broker_loop *to = least_busy(broker);
     struct handover *handover = calloc(1, sizeof *handover);
     if (!handover) {
-        conn_quota_give(&broker->quota, &listener->connections, &peer);
+        conn_quota_give(&broker->quota, &listener->connections, &peer, false);
         refuse(listener, sock, &peer, "memory");
         return true;
     }

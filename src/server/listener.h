@@ -26,6 +26,10 @@ void listeners_close(struct broker *broker);
 /* Whether each could be bound now; it is let go at once. 0 or -errno, logged. BLOCKING. */
 int listeners_check(struct broker *broker);
 
+/* Close connections of clients, those first that were used least recently, while there are more
+ * than max.connections; soon. Any thread. */
+void connections_shed(struct broker *broker);
+
 /* Prepare a loop for connections. */
 int broker_loop_conns_init(struct broker_loop *home);
 

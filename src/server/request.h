@@ -34,6 +34,7 @@ struct session {
     int32_t appending;         /* Produce requests begun whose partitions are not all appended */
     int32_t others;            /* other requests begun and not done */
     struct fetch_hints *hints; /* where the last fetches without a session ended; may be NULL */
+    bool leaving;              /* see conn_quota_leave */
 };
 
 struct request {

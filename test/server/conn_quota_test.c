@@ -30,12 +30,12 @@ static void every_limit_is_kept_and_given_back(void **state)
                         "max.connections");
     assert_null(conn_quota_full(&quota, &settings, &listener, &count, false));
     assert_int_equal(count, 4);
-    conn_quota_give(&quota, &count, &far);
+    conn_quota_give(&quota, &count, &far, false);
     assert_null(conn_quota_full(&quota, &settings, &listener, &count, true));
     assert_string_equal(conn_quota_take(&quota, &settings, &count, &home),
                         "max.connections.per.ip");
     assert_null(conn_quota_take(&quota, &settings, &count, &path));
-    conn_quota_give(&quota, &count, &path);
+    conn_quota_give(&quota, &count, &path, false);
     assert_null(conn_quota_take(&quota, &settings, &count, &far));
     conn_quota_close(&quota);
 }
@@ -52,6 +52,34 @@ static void a_listener_has_a_limit_of_its_own(void **state)
     assert_string_equal(conn_quota_full(&quota, &settings, &narrow, &in_narrow, true),
                         "the listener's max.connections");
     assert_null(conn_quota_full(&quota, &settings, &wide, &in_wide, true));
+    conn_quota_close(&quota);
+}
+
+/* Those that are closed for it count until they are gone, but are not closed twice. */
+static void as_many_leave_as_there_are_too_many(void **state)
+{
+    (void)state;
+    struct broker_settings settings = {.max_connections = 5, .max_connections_per_ip = 100};
+    struct conn_quota quota;
+    int32_t count = 0;
+    conn_quota_init(&quota, 7);
+    for (int i = 0; i < 5; i++)
+        assert_null(conn_quota_take(&quota, &settings, &count, &home));
+    assert_false(conn_quota_passed(&quota, &settings));
+    assert_false(conn_quota_leave(&quota, &settings));
+    settings.max_connections = 3;
+    assert_true(conn_quota_passed(&quota, &settings));
+    assert_true(conn_quota_leave(&quota, &settings));
+    assert_true(conn_quota_leave(&quota, &settings));
+    assert_false(conn_quota_leave(&quota, &settings));
+    assert_false(conn_quota_passed(&quota, &settings));
+    conn_quota_give(&quota, &count, &home, true);
+    assert_false(conn_quota_leave(&quota, &settings));
+    conn_quota_give(&quota, &count, &home, true);
+    assert_int_equal(count, 3);
+    assert_false(conn_quota_leave(&quota, &settings));
+    assert_null(conn_quota_take(&quota, &settings, &count, &home)); /* another broker's, say */
+    assert_true(conn_quota_leave(&quota, &settings));
     conn_quota_close(&quota);
 }
 
@@ -115,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_limit_is_kept_and_given_back),
         cmocka_unit_test(a_listener_has_a_limit_of_its_own),
+        cmocka_unit_test(as_many_leave_as_there_are_too_many),
         cmocka_unit_test(an_address_is_the_same_through_v4_and_v6),
         cmocka_unit_test(too_many_in_a_second_wait),
     };
