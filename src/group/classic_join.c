@@ -427,6 +427,11 @@ void classic_join_init(struct classic_join *join, const struct join_group_reques
                        int16_t version, const struct classic_client *client)
 {
     *join = (struct classic_join){.request = request, .version = version, .client = *client};
+    if (version < JOIN_GROUP_REBALANCE_TIMEOUT) {
+        join->oldest = *request;
+        join->oldest.rebalance_timeout_ms = request->session_timeout_ms;
+        join->request = &join->oldest;
+    }
     group_wait_init(&join->wait, &join->response, NULL);
     coord_op_init(&join->op);
     join->op.access = COORD_WRITE;

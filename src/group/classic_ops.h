@@ -21,6 +21,8 @@ enum {
     JOIN_GROUP_SKIP_ASSIGNMENT = 9,
     /* From here on the protocol name may be null. */
     JOIN_GROUP_NULL_PROTOCOL_NAME = 7,
+    /* From here on it names a rebalance timeout; before, that is the session timeout (KIP-62). */
+    JOIN_GROUP_REBALANCE_TIMEOUT = 1,
 };
 
 /* Who asks. Unknown client ids are null, as Kafka's are. */
@@ -45,6 +47,7 @@ struct classic_join {
     struct group_wait wait;
     bool waits;
     const struct join_group_request *request;
+    struct join_group_request oldest; /* `request` of version 0, with what it leaves out */
     int16_t version;
     struct classic_client client;
     struct str new_id; /* in wait.arena */

@@ -43,6 +43,33 @@ static void before_version_4_a_member_is_in_at_once(void **state)
     assert_string_equal(a.leader, a.id);
 }
 
+static void before_version_1_members_have_their_session_to_rebalance(void **state)
+{
+    struct kit *kit = *state;
+    struct member m[2];
+    for (int i = 0; i < 2; i++) {
+        member_init(&m[i], kit, "g", "client");
+        m[i].version = 0;
+        m[i].rebalance_ms = -1; /* what is left out is decoded as that */
+    }
+    assert_false(member_join(&m[0]));
+    group_kit_pass(kit, 3000);
+    assert_true(member_joined(&m[0]));
+    group_kit_pass(kit, 0);
+    assert_int_equal(member_heartbeat(&m[0]), 0); /* it need not have synced at once */
+    assert_true(member_sync(&m[0]));
+    assert_int_equal(m[0].sync_error, 0);
+    assert_false(member_join(&m[1]));
+    group_kit_pass(kit, 5000);
+    assert_int_equal(member_heartbeat(&m[0]), KAFKA_REBALANCE_IN_PROGRESS);
+    assert_true(member_join(&m[0]));
+    assert_true(member_joined(&m[1]));
+    assert_int_equal(m[0].generation, 2);
+    assert_int_equal(m[1].generation, 2);
+    for (int i = 0; i < 2; i++)
+        member_close(&m[i]);
+}
+
 static void two_members_share_a_generation_and_each_gets_its_assignment(void **state)
 {
     struct kit *kit = *state;
@@ -441,6 +468,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_new_member_is_asked_to_come_again_with_its_id),
         T(before_version_4_a_member_is_in_at_once),
+        T(before_version_1_members_have_their_session_to_rebalance),
         T(two_members_share_a_generation_and_each_gets_its_assignment),
         T(the_first_rebalance_waits_longer_when_members_come_but_not_for_ever),
         T(a_group_without_new_members_starts_after_the_first_delay),
