@@ -111,8 +111,9 @@ static void apply_whole(struct group_shard *shard, struct group *group,
     if (value->protocol_type.size > 0)
         text_set(&classic->protocol_type, value->protocol_type);
     text_set(&classic->protocol_name, value->protocol);
-    text_set(&classic->leader, value->leader);
-    apply_members(shard, classic, value);
+    apply_members(shard, classic, value);                             /* the first one leads */
+    if (value->leader.data && classic_member(classic, value->leader)) /* else damage */
+        text_set(&classic->leader, value->leader);
     classic_find_subscriptions(classic);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/errors.h"
 #include "group/classic.h"
+#include "group/records.h"
 #include "group_kit.h"
 
 /* ---- rebalances of a group that stands ---- */
@@ -436,6 +437,44 @@ static void a_stable_group_comes_back_from_the_log_and_its_members_go_on(void **
     assert_int_equal(member_heartbeat(&m[1]), 0);
 }
 
+static int put_ghost(struct coord_op *op, void *state, const struct coord_turn *turn)
+{
+    struct group_metadata_value value;
+    struct group_metadata_value_member_metadata member;
+    (void)state, (void)turn;
+    group_metadata_value_init(&value);
+    group_metadata_value_member_metadata_init(&member);
+    value.protocol_type = STR("consumer");
+    value.generation = 3;
+    value.protocol = STR("range");
+    value.leader = STR("ghost");
+    value.members.items = &member;
+    value.members.count = 1;
+    member.member_id = STR("a");
+    member.session_timeout = member.rebalance_timeout = 10000;
+    member.subscription = member.assignment = (struct bytes){(const uint8_t *)"", 0};
+    return put_group_metadata(op, STR("g"), &value);
+}
+
+static void a_leader_that_is_no_member_keeps_nobody_from_leading(void **state)
+{
+    struct kit *kit = *state;
+    struct member a;
+    struct coord_op op;
+    coord_op_init(&op);
+    op.access = COORD_WRITE;
+    op.decide = put_ghost;
+    assert_int_equal(group_kit_run(kit, &op), 0);
+    group_kit_restart(kit);
+    member_init(&a, kit, "g", "a");
+    strcpy(a.id, "a");
+    assert_true(member_join(&a));
+    assert_int_equal(a.join_error, 0);
+    assert_int_equal(a.generation, 4);
+    assert_string_equal(a.leader, "a");
+    member_close(&a);
+}
+
 static void a_rebalance_under_way_is_forgotten_by_a_restart(void **state)
 {
     struct kit *kit = *state;
@@ -546,6 +585,7 @@ int main(void)
         T(a_member_that_dies_is_tried_again_when_its_record_is_not_written),
         T(a_new_member_whose_join_stays_parked_is_dropped_in_the_end),
         T(a_stable_group_comes_back_from_the_log_and_its_members_go_on),
+        T(a_leader_that_is_no_member_keeps_nobody_from_leading),
         T(a_rebalance_under_way_is_forgotten_by_a_restart),
         T(lost_leadership_ends_parked_requests),
         cmocka_unit_test_setup_teardown(no_answer_comes_before_the_assignment_is_committed,
