@@ -44,6 +44,26 @@ static bool describe_assignment(struct arena *arena, const struct image *image,
     return true;
 }
 
+/* What the member is to give up is its own until it has. */
+static bool describe_current(struct arena *arena, const struct image *image,
+                             const struct consumer_current *current,
+                             struct consumer_group_describe_response_assignment *ret)
+{
+    const struct assignment *assigned = &current->assigned, *revoking = &current->revoking;
+    struct assignment all = {
+        arena_array(arena, (size_t)assigned->count + (size_t)revoking->count, sizeof *all.items),
+        assigned->count + revoking->count};
+    if (!all.items)
+        return false;
+    if (assigned->count > 0)
+        memcpy(all.items, assigned->items, (size_t)assigned->count * sizeof *all.items);
+    if (revoking->count > 0)
+        memcpy(all.items + assigned->count, revoking->items,
+               (size_t)revoking->count * sizeof *all.items);
+    assignment_normalize(&all);
+    return describe_assignment(arena, image, &all, ret);
+}
+
 static bool describe_topics(struct arena *arena, struct str_array from, struct str_array *ret)
 {
     *ret =
@@ -70,7 +90,7 @@ static bool describe_member(const struct consumer_describe *describe, const stru
            copy_or_null(arena, subscription->client_host, &out->client_host) &&
            copy_or_null(arena, str_or_empty(subscription->regex), &out->subscribed_topic_regex) &&
            describe_topics(arena, subscription->topics, &out->subscribed_topic_names) &&
-           describe_assignment(arena, image, &member->current.assigned, &out->assignment) &&
+           describe_current(arena, image, &member->current, &out->assignment) &&
            describe_assignment(arena, image, &member->target, &out->target_assignment);
 }
 

@@ -339,8 +339,9 @@ static bool is_due(const struct consumer_step *step)
     if (!consumer || consumer->assignment_timestamp_ms == 0)
         return true;
     int32_t interval_ms = consumer_assignment_interval_ms(consumer->group, step->turn);
-    return interval_ms == 0 ||
-           step->turn->wall_ms >= consumer->assignment_timestamp_ms + interval_ms;
+    int64_t since_ms = coord_ms_since(step->turn->wall_ms, consumer->assignment_timestamp_ms);
+    /* Of the future: the clock was set back, and nobody is to wait until it is there again. */
+    return since_ms < 0 || since_ms >= interval_ms;
 }
 
 static int update_target(struct consumer_step *step)

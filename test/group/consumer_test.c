@@ -271,6 +271,19 @@ static void members_that_join_within_the_interval_share_an_assignment(void **sta
     assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
 }
 
+static void a_clock_that_was_set_back_keeps_nobody_waiting(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    kit->broker.group_consumer_assignment_interval_ms = 1000;
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    group_kit_group(kit, "g")->consumer->assignment_timestamp_ms += INT64_C(3600000);
+    consumers_settle(m, 2);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+}
+
 /* ---- the cluster changes ---- */
 
 static void partitions_that_are_added_are_assigned_with_the_next_heartbeat(void **state)
@@ -557,6 +570,34 @@ static void a_description_names_members_topics_and_both_assignments(void **state
     arena_close(&arena);
 }
 
+static void what_a_member_is_to_give_up_is_described_as_its_own(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[2];
+    struct consumer_describe describe;
+    struct consumer_group_describe_response_described_group answer;
+    struct arena arena;
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    assert_int_equal(consumer_heartbeat(&m[1]), 0);
+    m[0].holds_on = true;
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    arena_init(&arena, 0);
+    consumer_group_describe_response_described_group_init(&answer);
+    consumer_describe_init(&describe);
+    describe.group = STR("g");
+    describe.arena = &arena;
+    describe.answer = &answer;
+    assert_int_equal(group_kit_run(kit, &describe.op), 0);
+    const struct consumer_group_describe_response_member *member = &answer.members.items[0];
+    assert_true(str_equal(member->member_id, STR("a")));
+    assert_int_equal(member->assignment.topic_partitions.count, 1);
+    assert_int_equal(member->assignment.topic_partitions.items[0].partitions.count, 3);
+    assert_int_equal(member->target_assignment.topic_partitions.items[0].partitions.count, 2);
+    arena_close(&arena);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, consumer_kit_setup, consumer_kit_teardown)
@@ -575,6 +616,7 @@ int main(void)
         T(a_changed_subscription_gives_the_group_a_new_epoch),
         T(members_prefer_an_assignor_and_the_group_follows_most_of_them),
         T(members_that_join_within_the_interval_share_an_assignment),
+        T(a_clock_that_was_set_back_keeps_nobody_waiting),
         T(partitions_that_are_added_are_assigned_with_the_next_heartbeat),
         T(a_topic_that_is_deleted_is_taken_away_and_one_that_is_made_is_given),
         T(a_change_of_other_topics_disturbs_nobody),
@@ -588,6 +630,7 @@ int main(void)
         T(a_classic_group_with_members_is_no_consumer_group),
         T(classic_members_take_over_an_empty_consumer_group_and_its_offsets),
         T(a_description_names_members_topics_and_both_assignments),
+        T(what_a_member_is_to_give_up_is_described_as_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
