@@ -273,6 +273,32 @@ void kit_open(struct kit *kit, int32_t leader_epoch)
     coord_follow(kit->coord, &kit->topic, false);
 }
 
+int kit_setup(void **state)
+{
+    struct kit *kit = malloc(sizeof *kit);
+    kit_init(kit, INT64_MAX);
+    kit_open(kit, 5);
+    *state = kit;
+    return 0;
+}
+
+int kit_setup_held(void **state)
+{
+    struct kit *kit = malloc(sizeof *kit);
+    kit_init(kit, 1);
+    kit_open(kit, 5);
+    kit->jobs_held = true;
+    *state = kit;
+    return 0;
+}
+
+int kit_teardown(void **state)
+{
+    kit_close(*state);
+    free(*state);
+    return 0;
+}
+
 void kit_crash(struct kit *kit)
 {
     coord_stop(kit->coord);

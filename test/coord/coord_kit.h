@@ -69,6 +69,11 @@ struct kit {
 /* `flush_messages` as the topic's setting: 1 holds every commit until its sync was run. */
 void kit_init(struct kit *kit, int64_t flush_messages);
 void kit_close(struct kit *kit);
+/* For cmocka: the kit is the state, its partitions are led in epoch 5. Held: every commit waits for
+ * its sync, which waits in line with the other jobs. */
+int kit_setup(void **state);
+int kit_setup_held(void **state);
+int kit_teardown(void **state);
 
 /* Open the partitions with this leader epoch; lead them all, and load. */
 void kit_open(struct kit *kit, int32_t leader_epoch);
