@@ -1,7 +1,5 @@
 /* Log directories that fail, at start and while the node runs; what Apache Kafka does in each case.
- *
- * A fault is planted by path: calls about files whose path holds the text fail, and reads of those
- * that are open do. */
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,118 +17,15 @@
 
 #include "base/errors.h"
 #include "broker_fixture.h"
+#include "faulty_disk.h"
 #include "os/linux_env.h"
 
 #define PARTITIONS 2
 
-/* ---- a disk with faults ---- */
-
-static struct env_ops faulty_ops;
-static const struct env_ops *whole_ops;
-static const char *_Atomic fault_path; /* NULL: none */
-static _Atomic int fault_err;
-static _Atomic bool disk_full;      /* writes fail */
-static _Atomic bool no_descriptors; /* syncs of folders fail, which need one */
-
-static bool path_is_faulty(const char *path)
-{
-    const char *part = atomic_load(&fault_path);
-    return part && strstr(path, part);
-}
-
-static bool file_is_faulty(int file)
-{
-    char link[64], path[512];
-    if (!atomic_load(&fault_path))
-        return false;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size > 0 ? size : 0] = '\0';
-    return path_is_faulty(path);
-}
-
-static int faulty_open(struct env *env, const char *path, unsigned flags)
-{
-    return path_is_faulty(path) ? -atomic_load(&fault_err) : whole_ops->file_open(env, path, flags);
-}
-
-static ssize_t faulty_read(struct env *env, int file, void *data, size_t size, int64_t offset)
-{
-    return file_is_faulty(file) ? -atomic_load(&fault_err)
-                                : whole_ops->file_read(env, file, data, size, offset);
-}
-
-static ssize_t faulty_read_nowait(struct env *env, int file, void *data, size_t size,
-                                  int64_t offset)
-{
-    return file_is_faulty(file) ? -EAGAIN
-                                : whole_ops->file_read_nowait(env, file, data, size, offset);
-}
-
-static ssize_t faulty_write(struct env *env, int file, const struct iovec *parts, int count,
-                            int64_t offset)
-{
-    return atomic_load(&disk_full) ? -ENOSPC
-                                   : whole_ops->file_write(env, file, parts, count, offset);
-}
-
-static int faulty_dir_sync(struct env *env, const char *path)
-{
-    return atomic_load(&no_descriptors) ? -EMFILE : whole_ops->dir_sync(env, path);
-}
-
-static _Atomic int parent_syncs;       /* of DIR/more itself */
-static _Atomic bool names_fail;        /* syncs of its folders fail */
-static _Atomic bool removals_wait;     /* files of deleted folders stay for now */
-static _Atomic bool removal_is_waited; /* and somebody tried */
-
-static bool ends_with(const char *path, const char *end)
-{
-    size_t size = strlen(path), tail = strlen(end);
-    return size >= tail && strcmp(path + size - tail, end) == 0;
-}
-
-static int counting_dir_sync(struct env *env, const char *path)
-{
-    if (ends_with(path, "/more"))
-        atomic_fetch_add(&parent_syncs, 1);
-    if (atomic_load(&names_fail) && strstr(path, "/more/orders-"))
-        return -EIO;
-    return faulty_dir_sync(env, path);
-}
-
-static int waiting_unlink(struct env *env, const char *path)
-{
-    while (strstr(path, "-delete/") && atomic_load(&removals_wait)) {
-        atomic_store(&removal_is_waited, true);
-        sched_yield();
-    }
-    return whole_ops->path_unlink(env, path);
-}
-
-static void plant(struct env *env)
-{
-    whole_ops = env->ops;
-    faulty_ops = *whole_ops;
-    faulty_ops.file_open = faulty_open;
-    faulty_ops.file_read = faulty_read;
-    faulty_ops.file_read_nowait = faulty_read_nowait;
-    faulty_ops.file_write = faulty_write;
-    faulty_ops.dir_sync = counting_dir_sync;
-    faulty_ops.path_unlink = waiting_unlink;
-    env->ops = &faulty_ops;
-}
-
-static void fault(const char *path, int err)
-{
-    atomic_store(&fault_err, err);
-    atomic_store(&fault_path, path);
-}
-
 static int setup(void **state)
 {
-    fault(NULL, 0);
-    struct broker_fixture *fixture = broker_fixture_create_two_dirs(NULL, plant);
+    faulty_disk_fail(NULL, 0);
+    struct broker_fixture *fixture = broker_fixture_create_two_dirs(NULL, faulty_disk_plant);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "orders", PARTITIONS);
     for (int32_t i = 0; i < PARTITIONS; i++)
@@ -142,7 +37,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    fault(NULL, 0);
+    faulty_disk_fail(NULL, 0);
     broker_fixture_destroy(*state);
     return 0;
 }
@@ -347,12 +242,12 @@ static void an_unreadable_segment_takes_its_directory_offline_at_start(void **st
     struct broker_fixture *fixture = *state;
     int32_t bad = partition_in(fixture, "more");
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    fault("/more/orders-", EIO);
+    faulty_disk_fail("/more/orders-", EIO);
     assert_int_equal(broker_fixture_start(fixture), 0);
     expect_half_served(fixture, bad);
     /* The device is back: nothing was lost. */
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    fault(NULL, 0);
+    faulty_disk_fail(NULL, 0);
     assert_int_equal(broker_fixture_start(fixture), 0);
     int64_t end;
     assert_int_equal(fetch_error(fixture, bad, &end), 0);
@@ -376,7 +271,7 @@ a_directory_that_cannot_be_opened_is_offline_and_its_partitions_are_not_made_ane
     struct broker_fixture *fixture = *state;
     int32_t bad = partition_in(fixture, "more");
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    fault("/more", EIO);
+    faulty_disk_fail("/more", EIO);
     assert_int_equal(broker_fixture_start(fixture), 0);
     expect_half_served(fixture, bad);
     assert_int_not_equal(access(path_of(fixture, "data", bad, ""), F_OK), 0);
@@ -387,7 +282,7 @@ a_directory_that_cannot_be_opened_is_offline_and_its_partitions_are_not_made_ane
         assert_int_equal(peer_produce(peer, "later", i, 1), 0);
     peer_close(peer);
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    fault(NULL, 0);
+    faulty_disk_fail(NULL, 0);
     assert_int_equal(broker_fixture_start(fixture), 0);
     int64_t end;
     assert_int_equal(fetch_error(fixture, bad, &end), 0);
@@ -398,12 +293,12 @@ static void a_fault_in_the_metadata_directory_ends_the_start(void **state)
 {
     struct broker_fixture *fixture = *state;
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    fault("/data/orders-", EIO);
+    faulty_disk_fail("/data/orders-", EIO);
     assert_int_equal(broker_fixture_start(fixture), -EIO);
     assert_true(broker_fixture_said(fixture, "the metadata directory is offline: stopping"));
-    fault("/data/meta.properties", EIO);
+    faulty_disk_fail("/data/meta.properties", EIO);
     assert_int_equal(broker_fixture_start(fixture), -EIO);
-    fault("/data/__cluster_metadata-0/", EIO);
+    faulty_disk_fail("/data/__cluster_metadata-0/", EIO);
     assert_int_equal(broker_fixture_start(fixture), -EIO);
     assert_true(broker_fixture_said(fixture, "__cluster_metadata"));
 }
@@ -412,7 +307,7 @@ static void all_directories_failing_ends_the_start(void **state)
 {
     struct broker_fixture *fixture = *state;
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    fault("/orders-", EIO);
+    faulty_disk_fail("/orders-", EIO);
     assert_int_equal(broker_fixture_start(fixture), -EIO);
 }
 
@@ -461,9 +356,10 @@ static void many_new_logs_take_one_sync_of_their_directory_at_the_stop(void **st
 {
     struct broker_fixture *fixture = *state;
     make_many(fixture);
-    atomic_store(&parent_syncs, 0);
+    atomic_store(&faulty_disk.more_syncs, 0);
     assert_int_equal(broker_fixture_stop(fixture), 0);
-    assert_true(atomic_load(&parent_syncs) < 10); /* checkpoints and the marker need theirs */
+    /* Checkpoints and the marker need theirs. */
+    assert_true(atomic_load(&faulty_disk.more_syncs) < 10);
     assert_int_equal(broker_fixture_start(fixture), 0);
     assert_false(broker_fixture_said(fixture, "recovered log"));
     expect_all_served(fixture);
@@ -473,9 +369,9 @@ static void a_sync_that_fails_at_the_stop_leaves_no_directory_marked_clean(void 
 {
     struct broker_fixture *fixture = *state;
     char path[256];
-    atomic_store(&names_fail, true);
+    atomic_store(&faulty_disk.names_fail, true);
     int result = broker_fixture_stop(fixture);
-    atomic_store(&names_fail, false);
+    atomic_store(&faulty_disk.names_fail, false);
     assert_int_equal(result, -EIO);
     snprintf(path, sizeof path, "%s/more/.kafka_cleanshutdown", fixture->dir);
     assert_int_not_equal(access(path, F_OK), 0);
@@ -515,16 +411,16 @@ static void a_deletion_whose_files_go_slowly_holds_nobody_up(void **state)
 {
     struct broker_fixture *fixture = *state;
     int peer = peer_connect(fixture);
-    atomic_store(&removal_is_waited, false);
-    atomic_store(&removals_wait, true);
+    atomic_store(&faulty_disk.removal_waits, false);
+    atomic_store(&faulty_disk.removals_wait, true);
     peer_delete_topic(peer, "orders");
-    while (!atomic_load(&removal_is_waited))
+    while (!atomic_load(&faulty_disk.removal_waits))
         sched_yield();
     for (int i = 0; i < 3; i++) {
         peer_create_topic(peer, i % 2 ? "later" : i ? "last" : "orders", 2);
         assert_int_equal(peer_produce(peer, i % 2 ? "later" : i ? "last" : "orders", 0, 3), 0);
     }
-    atomic_store(&removals_wait, false);
+    atomic_store(&faulty_disk.removals_wait, false);
     peer_close(peer);
     /* Whatever is left then is removed by the next start. */
     assert_int_equal(broker_fixture_stop(fixture), 0);
@@ -537,14 +433,14 @@ static void a_read_error_takes_the_directory_offline(void **state)
 {
     struct broker_fixture *fixture = *state;
     int32_t bad = partition_in(fixture, "more");
-    fault("/more/orders-", EIO);
+    faulty_disk_fail("/more/orders-", EIO);
     assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_KAFKA_STORAGE_ERROR);
     expect_half_served(fixture, bad);
     expect_told_offline(fixture, bad);
     assert_int_equal(fetch_error(fixture, bad, NULL), KAFKA_KAFKA_STORAGE_ERROR);
     assert_int_equal(produce_error(fixture, bad), KAFKA_KAFKA_STORAGE_ERROR);
     /* The device is back with the next start. */
-    fault(NULL, 0);
+    faulty_disk_fail(NULL, 0);
     assert_int_equal(broker_fixture_stop(fixture), 0);
     assert_int_equal(broker_fixture_start(fixture), 0);
     struct uuid directory;
@@ -630,7 +526,7 @@ static int setup_tended(void **state)
 {
     static const char *const overrides[] = {"log.roll.ms=1", "log.retention.check.interval.ms=1",
                                             "log.initial.task.delay.ms=0", NULL};
-    *state = broker_fixture_create_two_dirs(overrides, plant);
+    *state = broker_fixture_create_two_dirs(overrides, faulty_disk_plant);
     return 0;
 }
 
@@ -639,14 +535,14 @@ static void a_full_disk_keeps_no_segment_from_rolling_later(void **state)
     struct broker_fixture *fixture = *state;
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "orders", PARTITIONS);
-    atomic_store(&disk_full, true);
+    atomic_store(&faulty_disk.full, true);
     while (!broker_fixture_said(fixture, "cannot tend a log now")) {
-        atomic_store(&disk_full, false); /* something to roll */
+        atomic_store(&faulty_disk.full, false); /* something to roll */
         peer_produce(peer, "orders", 0, 1);
-        atomic_store(&disk_full, true);
+        atomic_store(&faulty_disk.full, true);
         sched_yield();
     }
-    atomic_store(&disk_full, false);
+    atomic_store(&faulty_disk.full, false);
     peer_close(peer);
     expect_all_served(fixture);
 }
@@ -654,7 +550,7 @@ static void a_full_disk_keeps_no_segment_from_rolling_later(void **state)
 static int setup_synced(void **state)
 {
     static const char *const overrides[] = {"log.flush.interval.messages=1", NULL};
-    *state = broker_fixture_create_two_dirs(overrides, plant);
+    *state = broker_fixture_create_two_dirs(overrides, faulty_disk_plant);
     return 0;
 }
 
@@ -664,14 +560,14 @@ static void a_sync_without_descriptors_is_refused_and_comes_later(void **state)
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "orders", PARTITIONS);
     peer_close(peer);
-    atomic_store(&no_descriptors, true);
+    atomic_store(&faulty_disk.no_descriptors, true);
     assert_int_equal(produce_error(fixture, 0), KAFKA_KAFKA_STORAGE_ERROR); /* its folder is new */
     assert_true(broker_fixture_said(fixture, "cannot sync a log now"));
     /* Whoever comes while the sync that failed is still ending waits for the next. */
     for (int32_t i = 0; i < PARTITIONS; i++) {
-        atomic_store(&no_descriptors, true);
+        atomic_store(&faulty_disk.no_descriptors, true);
         (void)produce_error(fixture, i);
-        atomic_store(&no_descriptors, false);
+        atomic_store(&faulty_disk.no_descriptors, false);
         assert_int_equal(produce_error(fixture, i), 0);
     }
     expect_all_served(fixture);
