@@ -18,6 +18,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import cases  # noqa: E402
+# In the order in which they are run.
+import cases_records  # noqa: E402, F401
+import cases_topics  # noqa: E402, F401
+import cases_frames  # noqa: E402, F401
 import cases_groups  # noqa: E402, F401
 import cases_transactions  # noqa: E402, F401
 import codec  # noqa: E402
