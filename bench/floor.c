@@ -8,69 +8,21 @@
  * append=false records are received and dropped: the price of the sockets alone. It speaks old,
  * inflexible versions but for Produce 9; whoever speaks Kafka finds them. Hostile input ends a
  * connection; the rest of a broker's duties is left out on purpose. */
+#include "floor.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
-#include "base/crc32c.h"
 #include "wire.h"
 
-#define TOPICS_MAX 4096
-#define PARTITIONS_MAX 10000
 #define IN_BYTES (256 << 10)
-#define FETCH_PARTS_MAX 4096
-#define BATCH_HEADER_BYTES 61
 
-struct place {
-    int64_t offset, position;
-};
-
-struct partition {
-    pthread_mutex_t lock;
-    int file;
-    int64_t end_offset, end_position;
-    struct place *places; /* of every batch */
-    size_t place_count, place_capacity;
-};
-
-struct topic {
-    char *name; /* NULL: deleted */
-    int32_t partition_count;
-    struct partition *partitions;
-};
-
-struct floor {
-    char dir[512];
-    bool append;
-    uint16_t port;
-    pthread_mutex_t lock; /* topics, their count */
-    struct topic topics[TOPICS_MAX];
-    int topic_count;
-    pthread_mutex_t appended_lock;
-    pthread_cond_t appended;
-    _Atomic int waiting; /* fetches for `appended` */
-};
-
-struct connection {
-    struct floor *floor;
-    int sock;
-    uint8_t *in;
-    size_t in_size, in_capacity;
-    struct writer out;
-};
-
-static struct str read_string(struct reader *in)
+struct str read_string(struct reader *in)
 {
     int16_t size = read_int16(in);
     const uint8_t *data = size > 0 ? reader_take(in, (size_t)size) : NULL;
@@ -84,123 +36,10 @@ static struct str read_compact_string(struct reader *in)
     return (struct str){(const char *)data, data ? (int32_t)size - 1 : 0};
 }
 
-static void write_str(struct writer *out, struct str text)
+void write_str(struct writer *out, struct str text)
 {
     write_int16(out, (int16_t)text.size);
     write_bytes(out, text.data, (size_t)text.size);
-}
-
-static struct topic *find_topic(struct floor *floor, struct str name)
-{
-    struct topic *found = NULL;
-    pthread_mutex_lock(&floor->lock);
-    for (int i = floor->topic_count - 1; i >= 0 && !found; i--)
-        if (floor->topics[i].name && str_equal(str_of(floor->topics[i].name), name))
-            found = &floor->topics[i];
-    pthread_mutex_unlock(&floor->lock);
-    return found;
-}
-
-static struct partition *find_partition(struct topic *topic, int32_t index)
-{
-    return topic && index >= 0 && index < topic->partition_count ? &topic->partitions[index] : NULL;
-}
-
-static int open_partition(struct floor *floor, struct partition *partition)
-{
-    char path[600];
-    snprintf(path, sizeof path, "%s/floor.XXXXXX", floor->dir);
-    partition->file = mkostemp(path, O_CLOEXEC);
-    pthread_mutex_init(&partition->lock, NULL);
-    if (partition->file >= 0)
-        unlink(path);
-    return partition->file < 0 ? -errno : 0;
-}
-
-static int16_t create_topic(struct floor *floor, struct str name, int32_t partition_count)
-{
-    if (name.size <= 0 || partition_count <= 0 || partition_count > PARTITIONS_MAX)
-        return 42;
-    if (find_topic(floor, name))
-        return 36;
-    struct partition *partitions = calloc((size_t)partition_count, sizeof *partitions);
-    char *copy = strndup(name.data, (size_t)name.size);
-    for (int32_t i = 0; partitions && i < partition_count; i++)
-        if (open_partition(floor, &partitions[i]) < 0)
-            die("cannot open a partition in %s: %m", floor->dir);
-    pthread_mutex_lock(&floor->lock);
-    bool room = floor->topic_count < TOPICS_MAX && partitions && copy;
-    if (room)
-        floor->topics[floor->topic_count++] = (struct topic){copy, partition_count, partitions};
-    pthread_mutex_unlock(&floor->lock);
-    return room ? 0 : 42;
-}
-
-static int16_t delete_topic(struct floor *floor, struct str name)
-{
-    struct topic *topic = find_topic(floor, name);
-    if (!topic)
-        return 3;
-    pthread_mutex_lock(&floor->lock);
-    topic->name = NULL; /* its memory stays: another thread may look at it */
-    pthread_mutex_unlock(&floor->lock);
-    for (int32_t i = 0; i < topic->partition_count; i++) {
-        pthread_mutex_lock(&topic->partitions[i].lock);
-        close(topic->partitions[i].file);
-        topic->partitions[i].file = -1;
-        pthread_mutex_unlock(&topic->partitions[i].lock);
-    }
-    return 0;
-}
-
-static void tell_appended(struct floor *floor)
-{
-    if (atomic_load(&floor->waiting) == 0)
-        return;
-    pthread_mutex_lock(&floor->appended_lock);
-    pthread_cond_broadcast(&floor->appended);
-    pthread_mutex_unlock(&floor->appended_lock);
-}
-
-static bool remember_place(struct partition *partition)
-{
-    if (partition->place_count == partition->place_capacity) {
-        size_t capacity = partition->place_capacity ? 2 * partition->place_capacity : 64;
-        struct place *places = realloc(partition->places, capacity * sizeof *places);
-        if (!places)
-            return false;
-        partition->places = places;
-        partition->place_capacity = capacity;
-    }
-    partition->places[partition->place_count++] =
-        (struct place){partition->end_offset, partition->end_position};
-    return true;
-}
-
-/* One batch, as every Produce from version 3 on has. 0 and its offset, or Kafka's error. */
-static int16_t append(struct floor *floor, struct partition *partition, uint8_t *batch, size_t size,
-                      int64_t *ret_offset)
-{
-    if (size < BATCH_HEADER_BYTES || load_be32(batch + 8) + 12 != size ||
-        crc32c(0, batch + 21, size - 21) != load_be32(batch + 17))
-        return 2;
-    if (!floor->append)
-        return 0;
-    int16_t error = 0;
-    pthread_mutex_lock(&partition->lock);
-    store_be64(batch, (uint64_t)partition->end_offset);
-    store_be32(batch + 12, 0);
-    if (!remember_place(partition) ||
-        pwrite(partition->file, batch, size, partition->end_position) != (ssize_t)size) {
-        error = 56;
-    } else {
-        *ret_offset = partition->end_offset;
-        partition->end_offset += (int64_t)load_be32(batch + 23) + 1;
-        partition->end_position += (int64_t)size;
-    }
-    pthread_mutex_unlock(&partition->lock);
-    tell_appended(floor);
-    return error;
 }
 
 static void produce_partition(struct floor *floor, struct topic *topic, int16_t version,
@@ -217,7 +56,7 @@ static void produce_partition(struct floor *floor, struct topic *topic, int16_t 
     int64_t offset = -1;
     int16_t error = !partition ? 3
                     : !batch   ? 2
-                               : append(floor, partition, batch, (size_t)size, &offset);
+                               : append_batch(floor, partition, batch, (size_t)size, &offset);
     write_int32(out, index);
     write_int16(out, error);
     write_int64(out, offset);
@@ -274,118 +113,7 @@ static bool produce(struct floor *floor, int16_t version, struct reader *in, str
     return acks != 0;
 }
 
-struct fetch_part {
-    struct str topic; /* data NULL: the same as the one before */
-    int32_t partitions_of_topic;
-    int32_t index;
-    struct partition *partition;
-    int64_t offset, max_bytes;
-    int64_t position, size;
-};
-
-struct fetch {
-    int32_t wait_ms, min_bytes, max_bytes, topics;
-    int count;
-    struct fetch_part parts[FETCH_PARTS_MAX];
-};
-
-/* Where the batch with this offset begins. */
-static int64_t find_place(const struct partition *partition, int64_t offset)
-{
-    size_t low = 0, high = partition->place_count;
-    while (high - low > 1) {
-        size_t middle = (low + high) / 2;
-        if (partition->places[middle].offset <= offset)
-            low = middle;
-        else
-            high = middle;
-    }
-    return high > 0 ? partition->places[low].position : 0;
-}
-
-static int64_t find_bytes(struct fetch *fetch)
-{
-    int64_t total = 0;
-    for (int i = 0; i < fetch->count; i++) {
-        struct fetch_part *part = &fetch->parts[i];
-        part->size = 0;
-        if (!part->partition)
-            continue;
-        pthread_mutex_lock(&part->partition->lock);
-        if (part->offset < part->partition->end_offset) {
-            part->position = find_place(part->partition, part->offset);
-            int64_t size = part->partition->end_position - part->position;
-            size = size < part->max_bytes ? size : part->max_bytes;
-            part->size = size < fetch->max_bytes - total ? size : fetch->max_bytes - total;
-            total += part->size;
-        }
-        pthread_mutex_unlock(&part->partition->lock);
-    }
-    return total;
-}
-
-static void await_bytes(struct floor *floor, struct fetch *fetch)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += fetch->wait_ms / 1000;
-    until.tv_nsec += fetch->wait_ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&floor->appended_lock);
-    atomic_fetch_add(&floor->waiting, 1);
-    while (find_bytes(fetch) < fetch->min_bytes &&
-           pthread_cond_timedwait(&floor->appended, &floor->appended_lock, &until) == 0)
-        ;
-    atomic_fetch_sub(&floor->waiting, 1);
-    pthread_mutex_unlock(&floor->appended_lock);
-}
-
-static void read_fetch(struct floor *floor, int16_t version, struct reader *in, struct fetch *ret)
-{
-    read_int32(in);
-    ret->wait_ms = read_int32(in);
-    ret->min_bytes = read_int32(in);
-    ret->max_bytes = read_int32(in);
-    read_int8(in);
-    if (version >= 7)
-        reader_take(in, 8);
-    ret->topics = read_int32(in);
-    ret->count = 0;
-    for (int32_t t = 0; t < ret->topics && !in->failed; t++) {
-        struct str name = read_string(in);
-        struct topic *topic = find_topic(floor, name);
-        int32_t count = read_int32(in);
-        for (int32_t i = 0; i < count && !in->failed && ret->count < FETCH_PARTS_MAX; i++) {
-            struct fetch_part *part = &ret->parts[ret->count++];
-            *part = (struct fetch_part){.index = read_int32(in), .partitions_of_topic = count};
-            if (i == 0)
-                part->topic = name;
-            part->partition = find_partition(topic, part->index);
-            if (version >= 9)
-                read_int32(in);
-            part->offset = read_int64(in);
-            if (version >= 5)
-                read_int64(in);
-            part->max_bytes = read_int32(in);
-        }
-    }
-}
-
-static void send_part(struct connection *connection, const struct fetch_part *part)
-{
-    off_t at = part->position;
-    for (int64_t left = part->size; left > 0;) {
-        ssize_t n = sendfile(connection->sock, part->partition->file, &at, (size_t)left);
-        if (n <= 0 && errno != EINTR) {
-            shutdown(connection->sock, SHUT_RDWR);
-            return;
-        }
-        left -= n > 0 ? n : 0;
-    }
-}
-
-static void send_out(struct connection *connection, bool more)
+void send_out(struct connection *connection, bool more)
 {
     size_t sent = 0;
     while (sent < connection->out.size) {
@@ -396,58 +124,6 @@ static void send_out(struct connection *connection, bool more)
         sent += n > 0 ? (size_t)n : 0;
     }
     connection->out.size = 0;
-}
-
-/* Sends its whole answer itself; `start` is where the answer's length stands in `out`. */
-static void fetch(struct connection *connection, int16_t version, struct reader *in, size_t start)
-{
-    struct writer *out = &connection->out;
-    struct fetch *fetch = malloc(sizeof *fetch);
-    if (!fetch)
-        die("out of memory");
-    read_fetch(connection->floor, version, in, fetch);
-    if (find_bytes(fetch) < fetch->min_bytes && fetch->wait_ms > 0)
-        await_bytes(connection->floor, fetch);
-    int64_t external = 0;
-    for (int i = 0; i < fetch->count; i++)
-        external += fetch->parts[i].size;
-    /* The length is known before the first part is sent: fixed sizes, counted here. */
-    size_t fixed = 4 + 4 + (version >= 7 ? 6 : 0) + 4;
-    size_t per_part = 4 + 2 + 8 + 8 + (version >= 5 ? 8 : 0) + 4 + (version >= 11 ? 4 : 0) + 4;
-    for (int i = 0; i < fetch->count; i++)
-        fixed +=
-            per_part + (fetch->parts[i].topic.data ? 6 + (size_t)fetch->parts[i].topic.size : 0);
-    write_int32(out, 0);
-    if (version >= 7) {
-        write_int16(out, 0);
-        write_int32(out, 0);
-    }
-    write_int32(out, fetch->topics);
-    store_be32(out->data + start, (uint32_t)(fixed + (size_t)external));
-    for (int i = 0; i < fetch->count; i++) {
-        const struct fetch_part *part = &fetch->parts[i];
-        int64_t end = part->partition ? part->partition->end_offset : -1;
-        if (part->topic.data) {
-            write_str(out, part->topic);
-            write_int32(out, part->partitions_of_topic);
-        }
-        write_int32(out, part->index);
-        write_int16(out, part->partition ? 0 : 3);
-        write_int64(out, end);
-        write_int64(out, end);
-        if (version >= 5)
-            write_int64(out, 0);
-        write_int32(out, -1);
-        if (version >= 11)
-            write_int32(out, -1);
-        write_int32(out, (int32_t)part->size);
-        if (part->size > 0) {
-            send_out(connection, true);
-            send_part(connection, part);
-        }
-    }
-    send_out(connection, false);
-    free(fetch);
 }
 
 static void list_offsets(struct floor *floor, struct reader *in, struct writer *out)
@@ -629,7 +305,7 @@ static bool handle(struct connection *connection, struct reader in)
             write_int32(out, 0);
             write_int32(out, correlation);
         }
-        fetch(connection, version, &in, 0);
+        answer_fetch(connection, version, &in, 0);
         return !in.failed;
     case WIRE_LIST_OFFSETS:
         list_offsets(floor, &in, out);
