@@ -1,7 +1,12 @@
-/* A binary heap in an array of pointers. The array grows by doubling and shrinks to half when only
- * a quarter is used, so a burst of timers does not leave its memory behind.
+/* A heap of four children per parent in an array. The array has the keys, too: nodes are timers of
+ * sessions, requests and connections, each in cold memory of its own, and to compare keys none of
+ * them is read. Four children are next to each other and half as many nodes change their place.
  *
- * Invariants: nodes[i]->index == i for all i < size; nodes[i]->key >= nodes[(i - 1) / 2]->key. */
+ * The array grows by doubling and shrinks to half when only a quarter is used, so a burst of timers
+ * does not leave its memory behind.
+ *
+ * Invariants: slots[i].node->index == i and slots[i].node->key == slots[i].key for all i < size;
+ * slots[i].key >= slots[(i - 1) / 4].key. */
 #include "base/heap.h"
 
 #include <errno.h>
@@ -10,6 +15,12 @@
 #include "base/must.h"
 
 #define HEAP_CAPACITY_MIN 16
+#define CHILDREN 4
+
+struct heap_slot {
+    int64_t key;
+    struct heap_node *node;
+};
 
 void heap_init(struct heap *heap)
 {
@@ -19,54 +30,57 @@ void heap_init(struct heap *heap)
 void heap_close(struct heap *heap)
 {
     for (size_t i = 0; i < heap->size; i++)
-        heap->nodes[i]->index = HEAP_NONE;
-    free(heap->nodes);
+        heap->slots[i].node->index = HEAP_NONE;
+    free(heap->slots);
     *heap = (struct heap){0};
 }
 
 static int heap_resize(struct heap *heap, size_t capacity)
 {
-    struct heap_node **nodes = reallocarray(heap->nodes, capacity, sizeof *nodes);
-    if (!nodes)
+    struct heap_slot *slots = reallocarray(heap->slots, capacity, sizeof *slots);
+    if (!slots)
         return -ENOMEM;
-    heap->nodes = nodes;
+    heap->slots = slots;
     heap->capacity = capacity;
     return 0;
 }
 
-static void heap_put(struct heap *heap, size_t index, struct heap_node *node)
+static void heap_put(struct heap *heap, size_t index, struct heap_slot slot)
 {
-    heap->nodes[index] = node;
-    node->index = index;
+    heap->slots[index] = slot;
+    slot.node->index = index;
 }
 
-/* Move `node`, which belongs at `index`, up while its parent is greater. */
-static void heap_sift_up(struct heap *heap, size_t index, struct heap_node *node)
+/* Move `slot`, which belongs at `index`, up while its parent is greater. */
+static void heap_sift_up(struct heap *heap, size_t index, struct heap_slot slot)
 {
     while (index > 0) {
-        size_t parent = (index - 1) / 2;
-        if (heap->nodes[parent]->key <= node->key)
+        size_t parent = (index - 1) / CHILDREN;
+        if (heap->slots[parent].key <= slot.key)
             break;
-        heap_put(heap, index, heap->nodes[parent]);
+        heap_put(heap, index, heap->slots[parent]);
         index = parent;
     }
-    heap_put(heap, index, node);
+    heap_put(heap, index, slot);
 }
 
-static void heap_sift_down(struct heap *heap, size_t index, struct heap_node *node)
+static void heap_sift_down(struct heap *heap, size_t index, struct heap_slot slot)
 {
     for (;;) {
-        size_t child = 2 * index + 1;
-        if (child >= heap->size)
+        size_t least = CHILDREN * index + 1, end = least + CHILDREN;
+        if (least >= heap->size)
             break;
-        if (child + 1 < heap->size && heap->nodes[child + 1]->key < heap->nodes[child]->key)
-            child++;
-        if (heap->nodes[child]->key >= node->key)
+        if (end > heap->size)
+            end = heap->size;
+        for (size_t child = least + 1; child < end; child++)
+            if (heap->slots[child].key < heap->slots[least].key)
+                least = child;
+        if (heap->slots[least].key >= slot.key)
             break;
-        heap_put(heap, index, heap->nodes[child]);
-        index = child;
+        heap_put(heap, index, heap->slots[least]);
+        index = least;
     }
-    heap_put(heap, index, node);
+    heap_put(heap, index, slot);
 }
 
 int heap_insert(struct heap *heap, struct heap_node *node, int64_t key)
@@ -79,26 +93,26 @@ int heap_insert(struct heap *heap, struct heap_node *node, int64_t key)
             return err;
     }
     node->key = key;
-    heap_sift_up(heap, heap->size++, node);
+    heap_sift_up(heap, heap->size++, (struct heap_slot){key, node});
     return 0;
 }
 
-static void heap_place(struct heap *heap, size_t index, struct heap_node *node)
+static void heap_place(struct heap *heap, size_t index, struct heap_slot slot)
 {
-    if (index > 0 && heap->nodes[(index - 1) / 2]->key > node->key)
-        heap_sift_up(heap, index, node);
+    if (index > 0 && heap->slots[(index - 1) / CHILDREN].key > slot.key)
+        heap_sift_up(heap, index, slot);
     else
-        heap_sift_down(heap, index, node);
+        heap_sift_down(heap, index, slot);
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
 {
     size_t index = node->index;
     must(index < heap->size);
-    must(heap->nodes[index] == node);
-    struct heap_node *last = heap->nodes[--heap->size];
+    must(heap->slots[index].node == node);
+    struct heap_slot last = heap->slots[--heap->size];
     node->index = HEAP_NONE;
-    if (last != node)
+    if (last.node != node)
         heap_place(heap, index, last);
     if (heap->capacity > HEAP_CAPACITY_MIN && heap->size < heap->capacity / 4)
         (void)heap_resize(heap, heap->capacity / 2); /* a failure to shrink leaves it as it is */
@@ -107,12 +121,12 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 void heap_move(struct heap *heap, struct heap_node *node, int64_t key)
 {
     must(node->index < heap->size);
-    must(heap->nodes[node->index] == node);
+    must(heap->slots[node->index].node == node);
     node->key = key;
-    heap_place(heap, node->index, node);
+    heap_place(heap, node->index, (struct heap_slot){key, node});
 }
 
 struct heap_node *heap_first(const struct heap *heap)
 {
-    return heap->size ? heap->nodes[0] : NULL;
+    return heap->size ? heap->slots[0].node : NULL;
 }

@@ -1,4 +1,4 @@
-/* Intrusive binary min-heap; nodes know their place, so removal is O(log n). */
+/* Intrusive min-heap; nodes know their place, so removal is O(log n). */
 #ifndef JACKDAW_BASE_HEAP_H
 #define JACKDAW_BASE_HEAP_H
 
@@ -13,8 +13,10 @@ struct heap_node {
     int64_t key;
 };
 
+struct heap_slot;
+
 struct heap {
-    struct heap_node **nodes;
+    struct heap_slot *slots;
     size_t size;
     size_t capacity;
 };
