@@ -188,7 +188,10 @@ static void loop_run_queue(struct loop *loop)
     }
 }
 
-/* A timer that arms itself for the past must not hold the loop, so no more are fired than were
+/* The heap is ordered by when a timer must fire. From its top down all go that may fire; one that
+ * may and stands behind one that may not yet waits for it, but never for longer than it must.
+ *
+ * A timer that arms itself for the past must not hold the loop, so no more are fired than were
  * armed at the start. */
 static void loop_run_timers(struct loop *loop)
 {
@@ -204,7 +207,7 @@ static void loop_run_timers(struct loop *loop)
 bool loop_turn(struct loop *loop)
 {
     struct loop_timer *timer = loop_next_timer(loop);
-    int64_t due_ns = timer ? timer->due_ns : -1;
+    int64_t due_ns = timer ? timer->node.key : -1;
     int count = loop_wait(loop, due_ns);
     int64_t now_ns = env_now_ns(loop->env);
     if (due_ns < loop->now_ns)
@@ -226,17 +229,19 @@ void loop_timer_init(struct loop_timer *timer,
                      void (*fire)(struct loop *loop, struct loop_timer *timer))
 {
     heap_node_init(&timer->node);
-    timer->due_ns = 0;
+    timer->due_ns = timer->slack_ns = 0;
     timer->fire = fire;
 }
 
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ns)
 {
     timer->due_ns = due_ns < 0 ? 0 : due_ns;
+    int64_t latest_ns =
+        INT64_MAX - timer->slack_ns < timer->due_ns ? INT64_MAX : timer->due_ns + timer->slack_ns;
     if (heap_contains(&timer->node))
-        heap_move(&loop->timers, &timer->node, timer->due_ns);
+        heap_move(&loop->timers, &timer->node, latest_ns);
     else
-        must(heap_insert(&loop->timers, &timer->node, timer->due_ns) == 0);
+        must(heap_insert(&loop->timers, &timer->node, latest_ns) == 0);
 }
 
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)

@@ -27,6 +27,9 @@ struct loop_task {
 struct loop_timer {
     struct heap_node node; /* the loop's, while armed; node.index == HEAP_NONE otherwise */
     int64_t due_ns;
+    /* The owner's: it may fire so much later, so that the loop need not wake for it alone. A loop
+     * that sleeps waits for the first due_ns + slack_ns, and then fires whatever is due. */
+    int64_t slack_ns;
     void (*fire)(struct loop *loop, struct loop_timer *timer);
 };
 
@@ -93,7 +96,8 @@ void loop_defer(struct loop *loop, struct loop_task *task);
 
 void loop_timer_init(struct loop_timer *timer,
                      void (*fire)(struct loop *loop, struct loop_timer *timer));
-/* Arm, or move when armed. A due time that has passed fires in this or the next turn. */
+/* Arm, or move when armed. Without slack, a due time that has passed fires in this or the next
+ * turn. What slack there is takes effect here. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer); /* unarmed: nothing */
 

@@ -65,9 +65,15 @@ static void deadline_fire(struct loop *loop, struct loop_timer *timer)
     request_look(request);
 }
 
+void request_set_deadline_about(struct request *request, int64_t due_ns, int64_t slack_ns)
+{
+    request->deadline.slack_ns = slack_ns;
+    loop_timer_set(&request->home->loop, &request->deadline, due_ns);
+}
+
 void request_set_deadline(struct request *request, int64_t due_ns)
 {
-    loop_timer_set(&request->home->loop, &request->deadline, due_ns);
+    request_set_deadline_about(request, due_ns, 0);
 }
 
 void request_release_frame(struct request *request)

@@ -72,8 +72,10 @@ void request_wake_later(struct request *request, struct wakes *wakes);
 #define REQUEST_SLICE_ELEMENTS 512
 bool request_yield(struct request *request);
 
-/* Look again at this time with timed_out set. */
+/* Look again at this time with timed_out set; with slack, up to so much later, together with what
+ * else is due on the loop. */
 void request_set_deadline(struct request *request, int64_t due_ns);
+void request_set_deadline_about(struct request *request, int64_t due_ns, int64_t slack_ns);
 
 /* Decoded strings and records are no longer needed. */
 void request_release_frame(struct request *request);

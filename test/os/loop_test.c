@@ -151,6 +151,45 @@ static void timer_rearm(struct loop *loop, struct loop_timer *timer)
     loop_timer_set(loop, timer, 0);
 }
 
+static void a_timer_with_slack_fires_with_the_next_that_has_none(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loop *loop = &fixture->loop;
+    static const int64_t after_us[] = {1000, 3000}, slack_us[] = {3600000000, 0};
+    struct note notes[2];
+    int log[2], count = 0;
+    int64_t start = env_now_ns(fixture->env);
+    for (int i = 0; i < 2; i++) {
+        notes[i] = (struct note){.log = log, .count = &count, .id = i};
+        loop_timer_init(&notes[i].timer, note_fire);
+        notes[i].timer.slack_ns = slack_us[i] * 1000;
+        loop_timer_set(loop, &notes[i].timer, start + after_us[i] * 1000);
+    }
+    while (count == 0)
+        assert_true(loop_turn(loop));
+    assert_true(loop->now_ns >= start + after_us[1] * 1000);
+    assert_int_equal(count, 2); /* in one turn, for which the loop woke once */
+    assert_int_equal(log[0], 1);
+}
+
+static void a_loop_that_is_awake_uses_no_slack(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loop *loop = &fixture->loop;
+    int log[1], count = 0;
+    struct note note = {.log = log, .count = &count};
+    loop_timer_init(&note.timer, note_fire);
+    note.timer.slack_ns = INT64_MAX;
+    int64_t due = env_now_ns(fixture->env) + 1000000;
+    loop_timer_set(loop, &note.timer, due);
+    do {
+        assert_int_equal(count, 0);
+        fixture->env->ops->poller_wake(loop->poller);
+        assert_true(loop_turn(loop));
+    } while (loop->now_ns < due);
+    assert_int_equal(count, 1);
+}
+
 static void a_timer_armed_for_the_past_does_not_hold_the_loop(void **state)
 {
     struct fixture *fixture = *state;
@@ -451,6 +490,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(timers_fire_in_order_of_their_due_time, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_that_is_moved_fires_once_at_its_last_time, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_timer_with_slack_fires_with_the_next_that_has_none, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_loop_that_is_awake_uses_no_slack, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_armed_for_the_past_does_not_hold_the_loop, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_late_turn_tells_its_gap, setup, teardown),
