@@ -241,9 +241,16 @@ void config_write_reference(struct writer *out)
     put_by_reason(out, &topic_schema, CONFIG_NO_EFFECT);
     put(out, "## Refused topic keys\n\n");
     put_by_reason(out, &topic_schema, CONFIG_REFUSED);
-    put(out, "## Groups and client metrics\n"
+    put(out, "## Honoured keys of groups\n"
              "\n"
-             "Keys of these resources are checked and kept, and have no effect yet:\n"
+             "Set with `kafka-configs.sh --alter --entity-type groups --entity-name GROUP`, and in "
+             "force from the\n"
+             "group's next heartbeat on. What a group does not set is as the broker has it.\n"
+             "\n");
+    put_honoured(out, &group_schema, false);
+    put(out, "## Keys of groups and client metrics without effect\n"
+             "\n"
+             "They are checked and kept:\n"
              "\n");
     put_by_reason(out, &group_schema, CONFIG_NO_EFFECT);
     put_by_reason(out, &client_metrics_schema, CONFIG_NO_EFFECT);
