@@ -1,8 +1,8 @@
 """Members of groups beside a real broker write down what they do and hear, and the checker of the simulation judges it
 (test/sim/group_history.h): Apache Kafka first, which shows that the rules are right, then Jackdaw.
 
-One group has members of our own (test/sim/group_peer.c), which also do what they must not, and are killed, stopped and
-started again; another has consumers of librdkafka. Meanwhile the broker is killed and started again.
+Of both protocols there is a group with members of our own (test/sim/group_peer.c), which also do what they must not, and are killed,
+stopped and started again; and a group with consumers of librdkafka. Meanwhile the broker is killed and started again.
 
     test/interop/group_histories.py [--target kafka|jackdaw] [--seed N] [--keep]
 """
@@ -18,19 +18,28 @@ import tempfile
 import threading
 import time
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent), str(pathlib.Path(__file__).resolve().parent.parent / "hostile")]
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
+import codec  # noqa: E402
 from lib.paths import ROOT  # noqa: E402
 from lib.target import Target  # noqa: E402
+import wire  # noqa: E402
 
 PEER = pathlib.Path(os.environ.get("GROUP_PEER") or ROOT / "build-asan/test/sim/group-peer")
 TOPIC, PARTITIONS, RECORDS = "in", 6, 30000
 SETTINGS = {"group.initial.rebalance.delay.ms": "200", "group.min.session.timeout.ms": "1000", "offsets.topic.num.partitions": "2",
-            "num.network.threads": "2"}
-SESSION_MS, REBALANCE_MS = 3000, 4000
-CONSUMERS = 3
+            "num.network.threads": "2",
+            "group.consumer.min.session.timeout.ms": "3000", "group.consumer.session.timeout.ms": "3000",
+            "group.consumer.min.heartbeat.interval.ms": "300", "group.consumer.heartbeat.interval.ms": "300"}
+SESSION_MS = 3000  # also of the consumer protocol, where the broker says it
+# In the consumer protocol so long that nobody is put out for giving up late.
+REBALANCE_MS = {"peers": 4000, "newer": 20000}
+READERS = 3  # in each of their groups
+# Group, instance, and the version of JoinGroup or the assignor of the consumer protocol.
+PEERS = (("peers", "-", "9"), ("peers", "-", "3"), ("peers", "i0", "9"), ("peers", "i0", "6"), ("peers", "-", "4"),
+         ("newer", "-", "-"), ("newer", "-", "range"), ("newer", "i0", "uniform"), ("newer", "i0", "-"))
 WAIT_S = 40
 
 
@@ -57,16 +66,16 @@ class Writer:
 class Peer:
     """A process that is a member, under a new name each time."""
 
-    def __init__(self, run, index, instance, join_version):
-        self.run, self.index, self.instance, self.join_version = run, index, instance, join_version
+    def __init__(self, run, index, group, instance, speaks):
+        self.run, self.index, self.group, self.instance, self.speaks = run, index, group, instance, speaks
         self.lives, self.process, self.stopped = 0, None, False
 
     def start(self):
         self.lives += 1
         name = f"p{self.index}.{self.lives}"
         with open(self.run.folder / f"{name}.history", "w") as out:
-            self.process = subprocess.Popen([PEER, "member", name, self.run.target.address, "peers", self.instance, str(SESSION_MS),
-                                             str(REBALANCE_MS), str(self.join_version)], stdin=subprocess.PIPE, stdout=out,
+            self.process = subprocess.Popen([PEER, "member", name, self.run.target.address, self.group, self.instance, str(SESSION_MS),
+                                             str(REBALANCE_MS[self.group]), self.speaks], stdin=subprocess.PIPE, stdout=out,
                                             stderr=open(self.run.folder / f"{name}.err", "w"), text=True)
 
     def alive(self):
@@ -91,19 +100,20 @@ class Peer:
 class Reader(threading.Thread):
     """A consumer of librdkafka that commits what it reads, and says what it owns, from when to when."""
 
-    def __init__(self, run, index, strategy):
+    def __init__(self, run, index, group, strategy):
         super().__init__(daemon=True)
-        self.run_, self.index, self.ending = run, index, threading.Event()
+        self.run_, self.index, self.group, self.ending = run, index, group, threading.Event()
         self.writer = Writer(run.folder / f"r{index}.history", f"r{index}")
         self.owned, self.tags, self.commits, self.next = {}, 0, 0, {}
-        self.consumer = Consumer({"bootstrap.servers": run.target.address, "group.id": "readers", "enable.auto.commit": False,
-                                  "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
-                                  "partition.assignment.strategy": strategy, "log_level": 0, "fetch.wait.max.ms": 100,
-                                  "max.poll.interval.ms": 30000})
+        speaks = {"group.protocol": "consumer"} if strategy is None else {
+            "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "partition.assignment.strategy": strategy}
+        self.consumer = Consumer({"bootstrap.servers": run.target.address, "group.id": group, "enable.auto.commit": False,
+                                  "auto.offset.reset": "earliest", "log_level": 0, "fetch.wait.max.ms": 100,
+                                  "max.poll.interval.ms": 30000, **speaks})
 
     def own(self, consumer, partitions):
         for one in partitions:
-            line = self.writer.begin("own", group="readers", member=f"r{self.index}", owned=f"{1 << one.partition:x}")
+            line = self.writer.begin("own", group=self.group, member=f"r{self.index}", owned=f"{1 << one.partition:x}")
             self.owned[one.partition] = line
 
     def disown(self, consumer, partitions):
@@ -116,7 +126,7 @@ class Reader(threading.Thread):
     def commit(self, partition, offset):
         self.tags += 1
         tag = f"r{self.index}-{self.tags}"
-        line = self.writer.begin("commit", group="readers", member=f"r{self.index}", partition=partition, offset=offset, tag=tag)
+        line = self.writer.begin("commit", group=self.group, member=f"r{self.index}", partition=partition, offset=offset, tag=tag)
         try:
             answers = self.consumer.commit(offsets=[TopicPartition(TOPIC, partition, offset, metadata=tag)], asynchronous=False)
             error = answers[0].error.code() if answers[0].error else 0
@@ -127,7 +137,7 @@ class Reader(threading.Thread):
             self.commits += error == 0
 
     def look(self, partition):
-        line = self.writer.begin("fetch", group="readers", partition=partition)
+        line = self.writer.begin("fetch", group=self.group, partition=partition)
         try:
             found = self.consumer.committed([TopicPartition(TOPIC, partition)], timeout=5)[0]
         except KafkaException:
@@ -157,9 +167,9 @@ class Run:
         self.target = Target(kind, self.folder, SETTINGS)
         self.target.start()
         self.world = Writer(self.folder / "world.history", "w")
-        self.peers = [Peer(self, 0, "-", 9), Peer(self, 1, "-", 3), Peer(self, 2, "i0", 9), Peer(self, 3, "i0", 6),
-                      Peer(self, 4, "-", 4)]
-        self.readers = [Reader(self, index, "cooperative-sticky" if seed % 2 else "range") for index in range(CONSUMERS)]
+        self.peers = [Peer(self, index, *what) for index, what in enumerate(PEERS)]
+        self.readers = [Reader(self, index, "readers", "cooperative-sticky" if seed % 2 else "range") for index in range(READERS)]
+        self.readers += [Reader(self, READERS + index, "newer-readers", None) for index in range(READERS)]
 
     def prepare(self):
         client = AdminClient({"bootstrap.servers": self.target.address, "log_level": 0})
@@ -182,24 +192,27 @@ class Run:
 
     def member_counts(self):
         """What the coordinator says: the members of each stable group."""
-        client = AdminClient({"bootstrap.servers": self.target.address, "log_level": 0})
         counts = {}
-        for name, future in client.describe_consumer_groups(["peers", "readers"], request_timeout=5).items():
-            try:
-                found = future.result(10)
-            except KafkaException:
-                continue
-            if found.state.name == "STABLE":
-                counts[name] = len(found.members)
+        with wire.Connection(self.target.address, 10) as connection:
+            classic = connection.request(codec.KEYS["DescribeGroups"], 5, {"Groups": ["peers", "readers"]})
+            newer = connection.request(codec.KEYS["ConsumerGroupDescribe"], 0, {"GroupIds": ["newer", "newer-readers"]})
+        for one in classic["Groups"] + newer["Groups"]:
+            if one["GroupState"] == "Stable":
+                counts[one["GroupId"]] = len(one["Members"])
         return counts
 
     def trouble(self):
-        victims = self.dice.sample(self.peers, 2)
-        if victims[0].alive():
-            victims[0].kill()
-        victims[1].pause(True)
+        stopped = []
+        for group in ("peers", "newer"):
+            victims = self.dice.sample([peer for peer in self.peers if peer.group == group], 2)
+            if victims[0].alive():
+                victims[0].kill()
+            stopped.append(victims[1])
+        for one in stopped:
+            one.pause(True)
         time.sleep(self.dice.uniform(0.2, SESSION_MS / 1000 * 1.5))
-        victims[1].pause(False)
+        for one in stopped:
+            one.pause(False)
 
     def restart(self):
         reload = self.world.begin("reload")
@@ -211,7 +224,8 @@ class Run:
     def revive(self):
         """One of those with the same instance id is enough, or they throw each other out for ever."""
         for peer in self.peers:
-            rival = any(other is not peer and other.instance == peer.instance != "-" and other.alive() for other in self.peers)
+            rival = any(other is not peer and (other.group, other.instance) == (peer.group, peer.instance) and peer.instance != "-" and
+                        other.alive() for other in self.peers)
             if not peer.alive() and not rival:
                 peer.start()
 
@@ -233,8 +247,8 @@ class Run:
                 peer.say("calm")
 
         def settled():
-            living = sum(peer.alive() for peer in self.peers)
-            return self.member_counts() == {"peers": living, "readers": CONSUMERS}
+            living = {group: sum(peer.alive() for peer in self.peers if peer.group == group) for group in ("peers", "newer")}
+            return self.member_counts() == {**living, "readers": READERS, "newer-readers": READERS}
 
         self.until("the groups are not stable", 2 * WAIT_S, settled)
         self.write(RECORDS // 10)  # they may have read all of it
@@ -264,12 +278,13 @@ class Run:
         done = sum(" error=0" in line and line.startswith("op=commit") for line in lines)
         refused = sum(bool(re.search(r"error=(22|25|27|82)\b", line)) and line.startswith("op=commit") for line in lines)
         generations = len(set(re.findall(r"op=sync .* generation=(\d+)", "\n".join(lines))))
+        epochs = len(set(re.findall(r"op=heart .* epoch=(\d+)", "\n".join(lines))))
         said = subprocess.run([PEER, "check", *files], capture_output=True, text=True)
-        what = f"{len(lines)} calls, {done} commits, {refused} refused, {generations} generations"
+        what = f"{len(lines)} calls, {done} commits, {refused} refused, {generations} generations, {epochs} epochs"
         if said.returncode:
             return f"{said.stdout.strip() or said.stderr[-500:]}; {what}"
         print(f"{self.kind}: {what}")
-        return "" if done > 100 and refused > 0 and generations > 1 else f"too little happened: {what}"
+        return "" if done > 100 and refused > 0 and generations > 1 and epochs > 2 else f"too little happened: {what}"
 
 
 def judged(kind, folder, seed):

@@ -1,12 +1,13 @@
 /* Members of groups beside a real broker, and the judge of what they wrote down:
  *
- *     group-peer member NAME HOST:PORT GROUP INSTANCE|- SESSION_MS REBALANCE_MS JOIN_VERSION
- *     group-peer check FILE…
+ *     group-peer member NAME HOST:PORT GROUP INSTANCE|- SESSION_MS REBALANCE_MS
+ * JOIN_VERSION|ASSIGNOR group-peer check FILE…
  *
- * A member writes its history (group_history.h) to standard output, under a name that no other
- * has, and takes words from standard input: "calm", "wild", "stop"; at the end of it, it stops. It
- * may be killed and stopped at any time. The check reads the files as one history, prints "well" or
- * what must not be, and then exits with 1. */
+ * With the name of an assignor, or "-" for the coordinator's choice, the member speaks the consumer
+ * protocol. A member writes its history (group_history.h) to standard output, under a name that no
+ * other has, and takes words from standard input: "calm", "wild", "stop"; at the end of it, it
+ * stops. It may be killed and stopped at any time. The check reads the files as one history, prints
+ * "well" or what must not be, and then exits with 1. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,15 @@ static void *listen_to(void *context)
     return NULL;
 }
 
+static void choose_protocol(struct member_plan *plan, const char *word)
+{
+    char *end;
+    plan->join_version = (int16_t)strtol(word, &end, 10);
+    plan->consumer = end == word;
+    if (plan->consumer && strcmp(word, "-") != 0)
+        plan->assignor = word;
+}
+
 static int be_member(char **argv)
 {
     const struct linux_env_options options = {.log_path = "/dev/null"};
@@ -51,9 +61,9 @@ static int be_member(char **argv)
         .instance = strcmp(argv[3], "-") == 0 ? NULL : argv[3],
         .session_ms = (int32_t)strtol(argv[4], NULL, 10),
         .rebalance_ms = (int32_t)strtol(argv[5], NULL, 10),
-        .join_version = (int16_t)strtol(argv[6], NULL, 10),
     };
     pthread_t listener;
+    choose_protocol(&plan, argv[6]);
     history->self = argv[0];
     history->out = stdout;
     linux_signals_block();
