@@ -78,7 +78,8 @@ def matrix(target, clients, cells):
 HEAD = """# Clients
 
 Which client does what against {name}. This page is what `./dev test interop --target {target} --document FILE` prints;
-`./dev test` compares the two. ✓ it works as against Apache Kafka, ✗ it does not, – the client has no such thing.
+`./dev test` compares the two. ✓ it works as against Apache Kafka, ✗ it does not, – the client has no such thing, or what it does
+is not to be relied on, with Apache Kafka neither (`test/interop/clients/`).
 The same scenarios run against Apache Kafka itself, so that they test behaviour and not our habits. They are in
 `test/interop/scenarios.py`, `scenarios_groups.py`, `scenarios_rebalances.py`, `scenarios_consumers.py` and
 `scenarios_transactions.py`, each with what it expects.

@@ -1,15 +1,24 @@
 """Scenarios of groups of the consumer protocol (KIP-848), in which the broker assigns partitions."""
 import contextlib
 
-from clients.base import Record
-from context import eventually, expect
+from clients.base import ClientError, Record
+from context import Mismatch, eventually, expect, expect_error
 from scenarios import scenario
-from scenarios_groups import filled, owned, until
+from scenarios_groups import filled, owned, tool_describe, tool_reset, until, verify
+from scenarios_rebalances import partitions
 
 # Members act when they send a heartbeat: often, here.
 SETTINGS = {"group.consumer.heartbeat.interval.ms": "400", "group.consumer.min.heartbeat.interval.ms": "400",
             "group.consumer.session.timeout.ms": "6000", "group.consumer.min.session.timeout.ms": "6000"}
+# A session and a heartbeat interval that only a group's own settings make short enough for a test.
+OWN = {"group.consumer.min.session.timeout.ms": "1000", "group.consumer.session.timeout.ms": "900000",
+       "group.consumer.max.session.timeout.ms": "900000", "group.consumer.min.heartbeat.interval.ms": "100",
+       "group.consumer.heartbeat.interval.ms": "600000", "group.consumer.max.heartbeat.interval.ms": "600000"}
 NEW = {"protocol": "consumer"}
+# What a client says of a partition whose topic it has not yet heard to be gone.
+GONE = ("UNKNOWN_TOPIC_OR_PARTITION", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "UnknownTopicOrPartitionException")
+# What a second member of a static member's name is told while the first is there.
+TAKEN = ("error 111", "UNRELEASED_INSTANCE_ID", "UnreleasedInstanceIdException", "_FATAL")
 
 
 def consumer_scenario(name, what, *needs):
@@ -104,6 +113,133 @@ def consumer_stalls(context, client):
                 one.poll()
             return len(one.owned()) == 2 and len(two.owned()) == 2
         until([two], both, "two each again")
+
+
+@consumer_scenario("consumer-dies", "the new protocol: who dies without a word loses its partitions when its session is over", "mortal")
+def consumer_dies(context, client):
+    topic = filled(context, 4, 4)
+    group = f"dies-{topic}"
+    with client.member([topic], group, **NEW) as one, client.mortal([topic], group, **NEW) as two:
+        until([one, two], lambda: len(one.owned()) == 2 and len(two.owned()) == 2, "two each")
+        two.die()
+        one.poll()
+        expect(len(one.owned()), 2, "partitions of the other before the session is over")
+        until([one], lambda: len(one.owned()) == 4, "all of the other")
+
+
+@consumer_scenario("consumer-subscription", "the new protocol: members change what they subscribe to")
+def consumer_subscription(context, client):
+    one, other, group = filled(context, 2, 2), filled(context, 2, 2), context.name("subscription")
+    with client.member([one], group, **NEW) as a, client.member([one], group, **NEW) as b:
+        until([a, b], lambda: len(a.held()) == 1 and len(b.held()) == 1, "both of one topic")
+        b.subscribe([one, other])
+        until([a, b], lambda: b.held() >= partitions(other, 0, 1) and a.held() | b.held() == partitions(one, 0, 1) | partitions(other, 0, 1)
+              and not a.held() & b.held(), "one has the other topic, too")
+        b.subscribe([other])
+        until([a, b], lambda: (a.held(), b.held()) == (partitions(one, 0, 1), partitions(other, 0, 1)), "each has its own topic")
+
+
+@consumer_scenario("consumer-deleted-topic", "the new protocol: a topic that is deleted goes from the assignment, and its committed offsets go")
+def consumer_deleted_topic(context, client):
+    kept, gone, group = filled(context, 2, 2), filled(context, 2, 2), context.name("deleted")
+    with client.member([kept, gone], group, metadata_ms=500, **NEW) as member:
+        until([member], lambda: member.held() == partitions(kept, 0, 1) | partitions(gone, 0, 1), "both topics")
+
+        def committed():
+            member.commit()
+            return len(context.helper.group_offsets(group, gone)) == 2
+        until([member], committed, "offsets of the topic")
+        context.helper.delete_topic(gone)
+
+        def given_up():
+            try:
+                member.poll()
+            except ClientError as thrown:
+                if thrown.name not in GONE:
+                    raise
+            return member.held() == partitions(kept, 0, 1)
+        until([], given_up, "one topic")
+    eventually(lambda: context.helper.group_offsets(group, gone), {}, "offsets of the deleted topic")
+
+
+@consumer_scenario("consumer-static-taken", "the new protocol: a second member of the same name is refused while the first is there", "static")
+def consumer_static_taken(context, client):
+    topic, group = filled(context, 2, 2), context.name("taken")
+    with client.member([topic], group, instance="one", **NEW) as first:
+        until([first], lambda: len(first.owned()) == 2, "the first has all")
+        with client.member([topic], group, instance="one", **NEW) as second:
+            def refused():
+                first.poll()
+                try:
+                    second.poll()
+                except ClientError as thrown:
+                    if thrown.name not in TAKEN:
+                        raise Mismatch(f"the second is told {thrown}") from None
+                    return True
+                return False
+            until([], refused, "the second is told")
+            expect(second.owned(), set(), "partitions of the second")
+        first.poll()
+        expect(len(first.owned()), 2, "partitions of the first")
+
+
+@consumer_scenario("consumer-range", "the new protocol: members choose range, the same partitions of all topics, or uniform")
+def consumer_range(context, client):
+    topics, group = [filled(context, 3, 3), filled(context, 3, 3)], context.name("range")
+
+    def numbers(member):
+        return {frozenset(partition for one, partition in member.held() if one == topic) for topic in topics}
+
+    def settled(members, sizes, alike):
+        every = sorted(one for member in members for one in member.held())
+        return every == sorted(partitions(topics[0], 0, 1, 2) | partitions(topics[1], 0, 1, 2)) and \
+            sorted(len(member.held()) for member in members) == sizes and (not alike or all(len(numbers(one)) == 1 for one in members))
+
+    with contextlib.ExitStack() as stack:
+        def join(assignor):
+            members.append(stack.enter_context(client.member(topics, group, **NEW, **{"group.remote.assignor": assignor})))
+
+        members = []
+        join("range")
+        join("range")
+        until(members, lambda: settled(members, [2, 4], True), "two members by range")
+        for _ in range(3):  # now most want the other
+            join("uniform")
+        until(members, lambda: settled(members, [1, 1, 1, 1, 2], False), "five members by uniform")
+
+
+@scenario("consumer-configs", "settings of one group, made by kafka-configs, hold for its members", "group_rows", settings=OWN)
+def consumer_configs(context, client):
+    topic, group = filled(context, 2, 2), context.name("own")
+    client.set_config("group", group, {"consumer.session.timeout.ms": "2000", "consumer.heartbeat.interval.ms": "300"})
+    described = client.describe_config("group", group)
+    expect((described["consumer.session.timeout.ms"], described["consumer.heartbeat.interval.ms"]), ("2000", "300"), "what is described")
+    expect_error(lambda: client.set_config("group", group, {"consumer.session.timeout.ms": "1"}), "INVALID_CONFIG")
+    with context.helper.member([topic], group, **NEW) as one, context.helper.mortal([topic], group, **NEW) as two:
+        # The broker's own interval is far longer than the test's patience.
+        until([one, two], lambda: len(one.owned()) == 1 and len(two.owned()) == 1, "one each")
+        two.die()
+        until([one], lambda: len(one.owned()) == 2, "all when the group's session timeout is over")
+    client.set_config("group", group, {"consumer.session.timeout.ms": None, "consumer.heartbeat.interval.ms": None})
+    expect(client.describe_config("group", group)["consumer.session.timeout.ms"], OWN["group.consumer.session.timeout.ms"], "the broker's again")
+
+
+@scenario("consumer-tool-describe", "the new protocol: ConsumerGroupCommand tells members, offsets, lag and state", "group_rows", settings=SETTINGS)
+def consumer_tool_describe(context, client):
+    tool_describe(context, client, "uniform", **NEW)
+
+
+@scenario("consumer-tool-reset", "the new protocol: ConsumerGroupCommand sets offsets by time, by steps and to the ends, and deletes them",
+          "group_rows", settings=SETTINGS)
+def consumer_tool_reset(context, client):
+    tool_reset(context, client, **NEW)
+
+
+@scenario("consumer-verifiable", "the new protocol: VerifiableConsumer reads and commits every record once", "verifiable_produce",
+          settings=SETTINGS)
+def consumer_verifiable(context, client):
+    verify(context, client, *((count, {"group-protocol": "consumer", "group-remote-assignor": assignor}) for count, assignor in (
+        (900, "range"), (1100, "uniform"))))
 
 
 @scenario("consumer-describe", "the new protocol: a group is listed and described, alive and empty, and its offsets reset",

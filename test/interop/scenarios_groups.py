@@ -104,7 +104,7 @@ def group_describe(context, client):
     eventually(lambda: client.describe_group(group), {"state": "Empty", "members": 0}, "the group empty")
 
 
-@scenario("group-offsets", "offsets are read, set and deleted by administrators", "group_offsets", settings=QUICK)
+@scenario("group-offsets", "offsets are read, set and deleted by administrators", "group_offsets", "set_group_offsets", settings=QUICK)
 def group_offsets(context, client):
     topic = filled(context, 2, 20)
     group = f"offsets-{topic}"
@@ -130,12 +130,12 @@ def beside(rows, *columns):
     return sorted(tuple(row[column] for column in columns) for row in rows)
 
 
-@scenario("group-tool-describe", "ConsumerGroupCommand tells members, offsets, lag and state", "group_rows", settings=QUICK)
-def group_tool_describe(context, client):
+def tool_describe(context, client, assignor, **protocol):
     topic, group = context.topic(partitions=2), context.name("group")
     for partition in range(2):
         context.fill(topic, 20, partition)
-    with context.helper.member([topic], group, name="a") as one, context.helper.member([topic], group, name="b") as two:
+    member = context.helper.member
+    with member([topic], group, name="a", **protocol) as one, member([topic], group, name="b", **protocol) as two:
         until([one, two], lambda: len(one.owned()) == 1 and len(two.owned()) == 1, "one each")
         context.helper.commit(one, topic, {number: 5 for number in one.owned()})
         context.helper.commit(two, topic, {number: 7 for number in two.owned()})
@@ -146,7 +146,7 @@ def group_tool_describe(context, client):
         expect(beside(rows, "CLIENT-ID", "#PARTITIONS"), [("a", "1"), ("b", "1")], "the members")
         rows, _ = client.group_rows("--describe", "--group", group, "--state")
         host, _, port = context.target.address.rpartition(":")
-        expect(beside(rows, "COORDINATOR", "ASSIGNMENT-STRATEGY", "STATE", "#MEMBERS"), [(f"{host}:{port}", "range", "Stable", "2")],
+        expect(beside(rows, "COORDINATOR", "ASSIGNMENT-STRATEGY", "STATE", "#MEMBERS"), [(f"{host}:{port}", assignor, "Stable", "2")],
                "the state")
         rows, _ = client.group_rows("--list", "--state", "stable")
         expect(group in [row["GROUP"] for row in rows], True, f"it is listed (of {rows})")
@@ -157,13 +157,21 @@ def group_tool_describe(context, client):
     expect(group in [row["GROUP"] for row in rows], False, "it is listed as stable")
 
 
-@scenario("group-tool-reset", "ConsumerGroupCommand sets offsets by time, by steps and to the ends, and deletes them", "group_rows",
-          settings=QUICK)
-def group_tool_reset(context, client):
+@scenario("group-tool-describe", "ConsumerGroupCommand tells members, offsets, lag and state", "group_rows", settings=QUICK)
+def group_tool_describe(context, client):
+    tool_describe(context, client, "range")
+
+
+def tool_reset(context, client, **protocol):
     topic, group = context.topic(partitions=2), context.name("group")
     for partition in range(2):
         context.fill(topic, 20, partition)
     context.helper.delete_records(topic, 1, 2)
+    with context.helper.member([topic], group, **protocol) as one:
+        until([one], lambda: len(one.owned()) == 2, "all")
+        _, said = client.group_rows("--delete", "--group", group)
+        expect("GroupNotEmptyException" in said, True, f"a live group is not deleted ({said.strip()[:200]})")
+    eventually(lambda: client.describe_group(group), {"state": "Empty", "members": 0}, "the group empty")
     context.helper.set_group_offsets(group, topic, {0: 8, 1: 9})
 
     def reset(*words):
@@ -195,21 +203,29 @@ def group_tool_reset(context, client):
     expect(position(context, group, topic), (3, 6), "offsets from a file")
     _, said = client.group_rows("--delete-offsets", "--group", group, "--topic", f"{topic}:0")
     expect(position(context, group, topic), (None, 6), f"offsets after one was deleted ({said.strip()[-200:]})")
+    rows, _ = client.group_rows("--list", "--type", protocol.get("protocol", "classic"))
+    expect(group in [row["GROUP"] for row in rows], True, f"it is listed by its type (of {rows})")
     client.delete_group(group)
     expect(position(context, group, topic), (None, None), "offsets of the deleted group")
+    expect(group in client.list_groups(), False, "it is listed after it was deleted")
 
 
-@scenario("verifiable", "VerifiableProducer and VerifiableConsumer: every record that was acknowledged is read, and committed, once",
-          "verifiable_produce", settings=QUICK)
-def verifiable(context, client):
+@scenario("group-tool-reset", "ConsumerGroupCommand sets offsets by time, by steps and to the ends, and deletes them", "group_rows",
+          settings=QUICK)
+def group_tool_reset(context, client):
+    tool_reset(context, client)
+
+
+def verify(context, client, *ways):
+    """`ways`: (records, what the consumer is told), one after the other in one group."""
     topic, group = context.topic(partitions=3), context.name("verifiable")
     events = client.verifiable_produce(topic, 2000)
     sent = sorted((one["partition"], one["offset"]) for one in events if one["name"] == "producer_send_success")
     acknowledged = [one["acked"] for one in events if one["name"] == "tool_data"]
     expect((len(sent), len(set(sent)), acknowledged), (2000, 2000, [2000]), "records acknowledged")
     positions = dict.fromkeys(range(3), 0)
-    for count, assignor in ((700, "RangeAssignor"), (600, "RoundRobinAssignor"), (700, "CooperativeStickyAssignor")):
-        events = client.verifiable_consume(topic, group, count, assignor)
+    for count, options in ways:
+        events = client.verifiable_consume(topic, group, count, **options)
         assigned = [one["partition"] for event in events if event["name"] == "partitions_assigned" for one in event["partitions"]]
         expect(sorted(assigned), [0, 1, 2], "partitions assigned")
         for event in events:
@@ -222,3 +238,10 @@ def verifiable(context, client):
         committed = context.helper.group_offsets(group, topic)
         expect({p: committed.get(p, 0) for p in range(3)}, positions, "offsets committed")
     expect(sum(positions.values()), 2000, "records read")
+
+
+@scenario("verifiable", "VerifiableProducer and VerifiableConsumer: every record that was acknowledged is read, and committed, once",
+          "verifiable_produce", settings=QUICK)
+def verifiable(context, client):
+    verify(context, client, *((count, {"assignment-strategy": f"org.apache.kafka.clients.consumer.{assignor}"}) for count, assignor in (
+        (700, "RangeAssignor"), (600, "RoundRobinAssignor"), (700, "CooperativeStickyAssignor"))))

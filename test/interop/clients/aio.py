@@ -1,5 +1,6 @@
 """aiokafka: asyncio, with the older versions of many requests; its AlterConfigs replaces all settings."""
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import threading
@@ -9,12 +10,17 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
 from clients.base import Client, ClientError, Record, by_code
+from clients.process import ProcessMember
 from lib import paths
 
 WAIT_S = int(20 * paths.PATIENCE)
+ASSIGNORS = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor, "sticky": StickyPartitionAssignor}
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
@@ -35,13 +41,132 @@ def check(code, message=""):
         raise by_code(code, str(message))
 
 
+def plainly(config):
+    """Settings as they are named in Python."""
+    return {key.replace(".", "_"): value for key, value in (config or {}).items()}
+
+
+class Loop:
+    """A loop in a thread of its own, for what lives longer than a call."""
+
+    def __init__(self):
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def start(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(self, coroutine, wait_s=WAIT_S):
+        with errors():
+            return self.start(asyncio.wait_for(coroutine, wait_s)).result()
+
+
+class AioMember:
+    """It answers to its group in the background, whether it is polled or not."""
+
+    def __init__(self, loop, topics, config):
+        self._loop, self._consumer, self._open, self._polling = loop, None, True, None
+        # A consumer that starts waits for its partitions, and so for the others, who must be polled for that.
+        self._started = loop.start(self._start(topics, config))
+
+    async def _start(self, topics, config):
+        self._consumer = AIOKafkaConsumer(**config)
+        self._subscribe(topics)
+        await self._consumer.start()
+
+    def _subscribe(self, topics):
+        if topics[0].startswith("^"):
+            self._consumer.subscribe(pattern=topics[0])
+        else:
+            self._consumer.subscribe(topics)
+
+    def subscribe(self, topics):
+        async def change():
+            self._subscribe(topics)
+        self._loop.run(change())
+
+    def poll(self, timeout_s=0.1, most=None):
+        if not self._started.done():
+            time.sleep(min(timeout_s, 0.1))
+            return []
+        with errors():
+            self._started.result()
+            # It waits for the end of a rebalance, and so for the others.
+            self._polling = self._polling or self._loop.start(self._consumer.getmany(timeout_ms=int(timeout_s * 1000), max_records=most))
+            concurrent.futures.wait([self._polling], timeout_s + 0.05)
+            if not self._polling.done():
+                return []
+            polling, self._polling = self._polling, None
+            return [one for batch in polling.result().values() for one in batch]
+
+    def held(self):
+        return {(one.topic, one.partition) for one in self._consumer.assignment()} if self._open and self._consumer else set()
+
+    def owned(self):
+        return {partition for _, partition in self.held()}
+
+    def commit(self):
+        self._loop.run(self._consumer.commit())
+
+    def close(self):
+        if self._open:
+            self._open = False
+            self._started.cancel()
+            self._loop.run(self._consumer.stop())
+
+
+class AioTransactional:
+    def __init__(self, loop, config):
+        self._loop, self._config = loop, config
+        self._producer = loop.run(self._start())
+
+    async def _start(self):
+        producer = AIOKafkaProducer(**self._config)
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    def begin(self):
+        self._loop.run(self._producer.begin_transaction())
+
+    def send(self, topic, value, partition=0):
+        return self._loop.run(self._producer.send_and_wait(topic, value, partition=partition)).offset
+
+    def offsets(self, group, topic, offset, partition=0):
+        self._loop.run(self._producer.send_offsets_to_transaction({TopicPartition(topic, partition): offset}, group))
+
+    def commit(self):
+        self._loop.run(self._producer.commit_transaction())
+
+    def abort(self):
+        self._loop.run(self._producer.abort_transaction())
+
+    def close(self):
+        with contextlib.suppress(ClientError):  # its transaction may be another's by now
+            self._loop.run(self._producer.stop())
+
+
 class Aio(Client):
     name = "aiokafka"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers"})
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "static", "shrinks",
+                     "fenced-producer", "range", "roundrobin", "sticky", "patterns"})
     kinds = {"topic": ConfigResourceType.TOPIC, "broker": ConfigResourceType.BROKER}
+
+    def __init__(self, context):
+        super().__init__(context)
+        self._loop = None
 
     def version(self):
         return aiokafka.__version__
+
+    @property
+    def loop(self):
+        if self._loop is None:
+            self._loop = Loop()
+        return self._loop
 
     @staticmethod
     def _run(coroutine):
@@ -106,7 +231,7 @@ class Aio(Client):
 
     def consume(self, topic, start, count, config=None):
         async def run():
-            async with self._consumer(**(config or {})) as consumer:
+            async with self._consumer(**plainly(config)) as consumer:
                 consumer.assign([TopicPartition(topic, partition) for partition in start])
                 for partition, where in start.items():
                     await self._seek(consumer, TopicPartition(topic, partition), where)
@@ -233,3 +358,40 @@ class Aio(Client):
                 await consumer.stop()
             return records
         return self._run(run())
+
+    @contextlib.contextmanager
+    def transactional(self, name, **config):
+        """A producer in transactions: begin, send, offsets, commit, abort."""
+        producer = AioTransactional(self.loop, {"bootstrap_servers": self.address, "transactional_id": name, "linger_ms": 0,
+                                                "request_timeout_ms": WAIT_S * 1000, **plainly(config)})
+        try:
+            yield producer
+        finally:
+            producer.close()
+
+    @contextlib.contextmanager
+    def member(self, topics, group, instance=None, name=None, assignors=("range", "roundrobin"), session_ms=6000,
+               max_poll_ms=300000, metadata_ms=300000):
+        more = {"group_instance_id": instance} if instance else {}
+        more |= {"client_id": name} if name else {}
+        member = AioMember(self.loop, topics, {
+            "bootstrap_servers": self.address, "group_id": group, "enable_auto_commit": False, "auto_offset_reset": "earliest",
+            "session_timeout_ms": session_ms, "heartbeat_interval_ms": 300, "max_poll_interval_ms": max_poll_ms,
+            "rebalance_timeout_ms": max(session_ms, WAIT_S * 1000), "metadata_max_age_ms": metadata_ms,
+            "partition_assignment_strategy": [ASSIGNORS[one] for one in assignors], **more})
+        try:
+            yield member
+        finally:
+            member.close()
+
+    def mortal(self, topics, group, **options):
+        return ProcessMember.context(self, topics, group, options)
+
+    def list_groups(self):
+        return {group for group, *_ in self._admin(lambda admin: admin.list_consumer_groups())}
+
+    def describe_group(self, group):
+        response, = self._admin(lambda admin: admin.describe_consumer_groups([group]))
+        code, _, state, _, _, members, *_ = response.groups[0]
+        check(code)
+        return {"state": state, "members": len(members)}

@@ -11,6 +11,8 @@ need. `can` holds finer abilities that a method does not show:
     from-time                    its consumer can start at a time
     max-timestamp                list_offsets knows this one
     static                       a member of a group can have a name of its own
+    fenced-member                a member says that another has its name
+    fenced-producer              a producer says that another has its transactional id, and disturbs that one no more
     stalls                       a member may be told how soon it is late
     consumer-protocol            a member can speak the protocol of KIP-848
     server-regex                 and have the broker find topics by a regular expression: member(pattern(…), …)

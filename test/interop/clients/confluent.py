@@ -122,7 +122,7 @@ class ConfluentTransactional:
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "consumer-protocol", "server-regex", "range",
+                     "max-timestamp", "static", "fenced-member", "fenced-producer", "shrinks", "consumer-protocol", "server-regex", "range",
                      "roundrobin", "cooperative-sticky", "patterns"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 

@@ -85,8 +85,8 @@ def subscription(topics):
 class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "shrinks", "stalls", "consumer-protocol", "server-regex", "range",
-                     "roundrobin", "sticky", "cooperative-sticky", "patterns"})
+                     "max-timestamp", "static", "fenced-member", "fenced-producer", "shrinks", "stalls", "consumer-protocol",
+                     "server-regex", "range", "roundrobin", "sticky", "cooperative-sticky", "patterns"})
     assignors = {"range": "RangeAssignor", "roundrobin": "RoundRobinAssignor", "sticky": "StickyAssignor",
                  "cooperative-sticky": "CooperativeStickyAssignor"}
 

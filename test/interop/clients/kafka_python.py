@@ -5,7 +5,7 @@ import re
 import time
 
 import kafka
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import AlterConfigOp, ConfigResource
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
@@ -35,6 +35,41 @@ def errors():
         if (getattr(thrown, "errno", None) or -1) > 0:
             raise by_code(thrown.errno, str(thrown)[:200]) from None
         raise ClientError(type(thrown).__name__, str(thrown)[:200]) from None
+
+
+def plainly(config):
+    """Settings as they are named in Python."""
+    return {key.replace(".", "_"): value for key, value in (config or {}).items()}
+
+
+class Transactional:
+    def __init__(self, config):
+        with errors():
+            self._producer = KafkaProducer(**config)
+            self._producer.init_transactions()
+
+    def begin(self):
+        with errors():
+            self._producer.begin_transaction()
+
+    def send(self, topic, value, partition=0):
+        with errors():
+            return self._producer.send(topic, value, partition=partition).get(WAIT_S).offset
+
+    def offsets(self, group, topic, offset, partition=0):
+        with errors():
+            self._producer.send_offsets_to_transaction({TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)}, group)
+
+    def commit(self):
+        with errors():
+            self._producer.commit_transaction()
+
+    def abort(self):
+        with errors():
+            self._producer.abort_transaction()
+
+    def close(self):
+        self._producer.close(WAIT_S)
 
 
 class Member:
@@ -134,7 +169,7 @@ class KafkaPython(Client):
             consumer.seek(where, start)
 
     def consume(self, topic, start, count, config=None):
-        with self.consumer(**(config or {})) as consumer:
+        with self.consumer(**plainly(config)) as consumer:
             consumer.assign([TopicPartition(topic, partition) for partition in start])
             for partition, where in start.items():
                 self._seek(consumer, TopicPartition(topic, partition), where)
@@ -289,3 +324,62 @@ class KafkaPython(Client):
                     raise ClientError("TIMEOUT", f"read {len(records)} of {count} records")
             member.commit()
         return records
+
+    def list_groups(self):
+        with self.admin() as admin:
+            return {one["group_id"] for one in admin.list_groups()}
+
+    def describe_group(self, group):
+        with self.admin() as admin:
+            found = admin.describe_groups([group])[group]
+        if found["error"]:
+            raise ClientError("FAILED", found["error"])
+        return {"state": found["group_state"], "members": len(found["members"])}
+
+    def group_offsets(self, group, topic):
+        with self.admin() as admin:
+            found = admin.list_group_offsets([group])[group]
+        return {where.partition: one.offset for where, one in found.items() if where.topic == topic}
+
+    def set_group_offsets(self, group, topic, offsets):
+        where = {TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+        with self.admin() as admin:
+            for error in admin.alter_group_offsets(group, where).values():
+                if error.errno:
+                    raise by_code(error.errno)
+
+    def delete_group(self, group):
+        with self.admin() as admin:
+            said = admin.delete_groups([group])[group]
+        if said != "OK":
+            raise by_code(getattr(kafka.errors, said).errno, said)
+
+    # --- transactions ---
+
+    @contextlib.contextmanager
+    def transactional(self, name, **config):
+        """A producer in transactions: begin, send, offsets, commit, abort."""
+        producer = Transactional({"bootstrap_servers": self.address, "transactional_id": name, "linger_ms": 0,
+                                  "max_block_ms": WAIT_S * 1000, "request_timeout_ms": 10000, "delivery_timeout_ms": WAIT_S * 1000,
+                                  **plainly(config)})
+        try:
+            yield producer
+        finally:
+            producer.close()
+
+    def list_transactions(self):
+        with self.admin() as admin:
+            return {one.transactional_id: one.state.value for found in admin.list_transactions().values() for one in found}
+
+    def describe_transaction(self, name):
+        with self.admin() as admin:
+            found = admin.describe_transactions([name])[name]
+        return {"TransactionState": found.state.value, "ProducerId": str(found.producer_id),
+                "TopicPartitions": ",".join(f"{one.topic}-{one.partition}" for one in found.topic_partitions),
+                "TransactionTimeoutMs": str(found.transaction_timeout_ms)}
+
+    def transactions_of(self, topic, partition):
+        where = TopicPartition(topic, partition)
+        with self.admin() as admin:
+            return [{"ProducerId": str(one.producer_id), "CurrentTransactionStartOffset": str(one.current_transaction_start_offset)}
+                    for one in admin.describe_producers([where])[where].active_producers]

@@ -292,7 +292,6 @@ class Tools(Client):
     def verifiable_produce(self, topic, count):
         return self._events("VerifiableProducer", "--topic", topic, "--max-messages", count, "--acks", -1, "--repeating-keys", 10)
 
-    def verifiable_consume(self, topic, group, count, assignor):
+    def verifiable_consume(self, topic, group, count, **options):
         return self._events("VerifiableConsumer", "--topic", topic, "--group-id", group, "--max-messages", count,
-                            "--reset-policy", "earliest", "--assignment-strategy",
-                            f"org.apache.kafka.clients.consumer.{assignor}")
+                            "--reset-policy", "earliest", *[word for name, value in options.items() for word in (f"--{name}", value)])
