@@ -111,7 +111,7 @@ class ClaimsTest(unittest.TestCase):
             (root / "test" / "suites").mkdir(parents=True)
             (root / "test" / "suites" / "sim").touch()
             (root / "test" / "kept_test.c").write_text(test)
-            for name in ("durability", "testing"):
+            for name in ("durability", "groups", "testing"):
                 (root / "docs" / f"{name}.md").touch()
             (root / "docs" / "transactions.md").write_text(page)
             found = subprocess.run([lint, root], capture_output=True, text=True)
