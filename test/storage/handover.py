@@ -80,7 +80,9 @@ class Node(Target):
             ("broker.session.timeout.ms", str(int(3000 * paths.PATIENCE))), ("broker.heartbeat.interval.ms", "500"),
             ("offsets.topic.num.partitions", "3"), ("transaction.state.log.num.partitions", "3"),
             ("offsets.topic.segment.bytes", str(SEGMENT_BYTES)), ("transaction.state.log.segment.bytes", str(SEGMENT_BYTES)),
-            ("log.cleaner.backoff.ms", "200"), ("group.initial.rebalance.delay.ms", "200")]))
+            ("log.cleaner.backoff.ms", "200"), ("group.initial.rebalance.delay.ms", "200"),
+            ("group.consumer.max.session.timeout.ms", "180000"), ("group.consumer.session.timeout.ms", "180000"),
+            ("group.consumer.min.heartbeat.interval.ms", "500"), ("group.consumer.heartbeat.interval.ms", "500")]))
         self.listeners = f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}"
 
     def write(self, path):

@@ -1,5 +1,5 @@
 """What groups and transactions leave behind when the directories change hands, and what has to be there afterwards:
-members whose generation goes on, committed offsets, transactions that are open meanwhile, and the logs of all that
+members of both protocols whose generation or epoch goes on, committed offsets, transactions that are open meanwhile, and the logs of all that
 when a cleaner has been over them."""
 import contextlib
 import queue
@@ -18,6 +18,8 @@ from lib import paths
 
 WAIT_S = 30 * paths.PATIENCE
 MEMBERS_GROUP = "members"
+# Of the consumer protocol: one that subscribes by name, one by an expression that the broker resolves.
+CONSUMERS_GROUP, EXPRESSION_GROUP = "consumers", "by-expression"
 BUSY_GROUP = "busy"
 METADATA = "m" * 4000  # the broker takes 4096 bytes
 LONG_ID = "busy-" + "i" * 10_000  # so that few transactions make a segment
@@ -48,17 +50,19 @@ def eventually(call, wanted, what):
 class Member(threading.Thread):
     """A member that is there all the time. Its consumer is its thread's alone."""
 
-    def __init__(self, address, topic, instance=None):
+    def __init__(self, address, topic, group, instance=None):
         super().__init__(daemon=True)
-        self.topic, self.assignments, self.problem = topic, 0, None
+        self.topic, self.group, self.assignments, self.problem = topic, group, 0, None
         self.owned, self.id = [], None
         self.commits, self.committed = queue.Queue(), queue.Queue()
         self.stopping = threading.Event()
         named = {"group.instance.id": instance} if instance else {}
+        kind = {"group.protocol": "consumer"}
+        if group == MEMBERS_GROUP:
+            kind = {"session.timeout.ms": 180_000, "heartbeat.interval.ms": 500, "partition.assignment.strategy": "range"}
         self.config = {
-            "bootstrap.servers": address, "group.id": MEMBERS_GROUP, "enable.auto.commit": False, "log_level": 0,
-            "session.timeout.ms": 180_000, "heartbeat.interval.ms": 500, "auto.offset.reset": "earliest",
-            "partition.assignment.strategy": "range", "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, **named}
+            "bootstrap.servers": address, "group.id": group, "enable.auto.commit": False, "log_level": 0,
+            "auto.offset.reset": "earliest", "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, **kind, **named}
 
     def assigned(self, *_):
         self.assignments += 1
@@ -66,7 +70,7 @@ class Member(threading.Thread):
     def run(self):
         try:
             consumer = Consumer(self.config)
-            consumer.subscribe([self.topic], on_assign=self.assigned)
+            consumer.subscribe(["^led.*" if self.group == EXPRESSION_GROUP else self.topic], on_assign=self.assigned)
             while not self.stopping.is_set():
                 consumer.poll(0.1)
                 self.owned, self.id = sorted(one.partition for one in consumer.assignment()), consumer.memberid()
@@ -116,10 +120,15 @@ class Coordinators:
             self.world.create("open", 2)
             self.world.create("busy", 1)
             self.world.create("latest", 1, cleanup_policy="compact", segment_bytes=1048576, min_cleanable_dirty_ratio="0.01")
-            self.members = [Member(self.world.address, "ledger"), Member(self.world.address, "ledger", "static")]
+            self.members = [Member(self.world.address, "ledger", group, instance) for group, instance in (
+                (MEMBERS_GROUP, None), (MEMBERS_GROUP, "static"), (CONSUMERS_GROUP, None), (CONSUMERS_GROUP, "static"),
+                (EXPRESSION_GROUP, None))]
             for member in self.members:
                 member.start()
-            eventually(lambda: sorted(len(member.owned) for member in self.members), [1, 2], "what the members own")
+            eventually(lambda: sorted((member.group, len(member.owned)) for member in self.members), [
+                (EXPRESSION_GROUP, 3), (CONSUMERS_GROUP, 1), (CONSUMERS_GROUP, 2), (MEMBERS_GROUP, 1), (MEMBERS_GROUP, 2)],
+                "what the members own")
+            self.settle()
             self.joined = self.generation()
         self.commit("handover", "ledger", 1, max(self.world.records["ledger", 1]), f"of turn {turn}")
         self.commit(f"group-{turn}", "grows", 0, turn, "")
@@ -130,7 +139,7 @@ class Coordinators:
         for number, member in enumerate(self.members):
             offset = turn * 10 + number
             partition = member.commit(offset, f"member {number}")
-            self.offsets[MEMBERS_GROUP, "ledger", partition] = (offset, f"member {number}")
+            self.offsets[member.group, "ledger", partition] = (offset, f"member {number}")
         if turn < 2:
             self.crowd(turn)
 
@@ -192,11 +201,26 @@ class Coordinators:
 
     # --- what has to be there ---
 
+    def described(self, group):
+        """What Kafka's tool says of a group of the consumer protocol: its epochs, and each member's, with both assignments."""
+        state, _ = self.tools.group_rows("--describe", "--group", group, "--state", "--verbose")
+        members, _ = self.tools.group_rows("--describe", "--group", group, "--members", "--verbose")
+        return state, sorted(members, key=repr)
+
+    def settle(self):
+        """Waits until the members' epochs are their groups'."""
+        def settled():
+            before = [self.described(group) for group in (CONSUMERS_GROUP, EXPRESSION_GROUP)]
+            return all(state[0]["STATE"] == "Stable" and {one["CURRENT-EPOCH"] for one in members} == {state[0]["GROUP-EPOCH"]}
+                       for state, members in before)
+        eventually(settled, True, "members of the consumer protocol have the epoch of their group")
+
     def generation(self):
-        """That of the members' group, as far as they can tell."""
+        """That of the members' groups, as far as they can tell, and their epochs."""
         found = self.confluent.admin().describe_consumer_groups([MEMBERS_GROUP])[MEMBERS_GROUP].result(WAIT_S)
         return {"state": found.state.name, "assignor": found.partition_assignor,
                 "members": sorted((one.member_id, one.group_instance_id, one.client_id) for one in found.members),
+                "consumers": [self.described(group) for group in (CONSUMERS_GROUP, EXPRESSION_GROUP)],
                 "ids": sorted(member.id for member in self.members),
                 "owned": [member.owned for member in self.members],
                 "assignments": [member.assignments for member in self.members]}
@@ -273,6 +297,7 @@ class Coordinators:
     def check_files(self, data):
         """Kafka reads every record of the coordinators' logs."""
         for topic, decoder, word in (("__consumer_offsets", "--offsets-decoder", '"group":"members"'),
+                                     ("__consumer_offsets", "--offsets-decoder", '"groupId":"consumers"'),
                                      ("__transaction_state", "--transaction-log-decoder", '"open-0-0"')):
             said = self.tools.dump_log(*sorted(data.glob(f"{topic}-*/*.log")), options=(decoder,), cleaned=True)
             if word not in said:
