@@ -11,6 +11,8 @@ from site_under_attack import BASE, REQUEST_MEMORY
 SETTINGS = {"offsets.topic.num.partitions": "5", "transaction.state.log.num.partitions": "5", "group.min.session.timeout.ms": "100",
             "offsets.retention.check.interval.ms": "200", "transactional.id.expiration.ms": "1000",
             "transaction.remove.expired.transaction.cleanup.interval.ms": "200", "group.initial.rebalance.delay.ms": "100",
+            "group.consumer.min.session.timeout.ms": "500", "group.consumer.session.timeout.ms": "500",
+            "group.consumer.min.heartbeat.interval.ms": "100", "group.consumer.heartbeat.interval.ms": "100",
             # A broker with its own groups would have them cleaned now and then; this is about what is in memory.
             "log.cleaner.enable": "false"}
 STORM = 3000
@@ -72,7 +74,7 @@ def storm(site, chance, round_number):
         connection = connections[n % len(connections)]
         group = f"storm-{round_number}-{n}" + chance.choice(["", "\u00e9", "\U0001f600", "x" * chance.randint(1, 2000)])
         joining = member(group, 500, chance.randbytes(chance.choice([0, 100, 5000])))
-        what = n % 7
+        what = n % 10
         if what == 0:
             send(connection, "JoinGroup", 9, **joining)
             connection.receive_frame()
@@ -93,6 +95,20 @@ def storm(site, chance, round_number):
             data = batches.batch(producer_id=answer["ProducerId"], producer_epoch=answer["ProducerEpoch"], base_sequence=0,
                                  attributes=batches.TRANSACTIONAL)
             connection.request(wire.PRODUCE, 12, wire.produce_body("health", data, transactional_id=group))
+        elif what == 6:  # a member of the consumer protocol that is never heard again, with thousands of topics
+            names = {"SubscribedTopicNames": ["health", *(f"topic-{one}" for one in range(chance.choice([0, 10, 3000])))]}
+            expression = {"SubscribedTopicRegex": chance.choice(["(a*)*b", "health|x.*", "(?i)HEALTH"])}
+            call(connection, "ConsumerGroupHeartbeat", 1, GroupId=group, MemberId="m", MemberEpoch=0, RebalanceTimeoutMs=500,
+                 TopicPartitions=[], **chance.choice([names, expression]))
+        elif what == 7:  # static ones that go for a while, and do not come back
+            static = {"GroupId": group, "MemberId": "m", "InstanceId": "i" * chance.randint(1, 2000)}
+            call(connection, "ConsumerGroupHeartbeat", 1, MemberEpoch=0, RebalanceTimeoutMs=500, SubscribedTopicNames=["health"],
+                 TopicPartitions=[], **static)
+            call(connection, "ConsumerGroupHeartbeat", 1, MemberEpoch=-2, **static)
+        elif what == 8:  # unknown members and epochs
+            for epoch in (1, n, -1):
+                call(connection, "ConsumerGroupHeartbeat", 1, GroupId=group, MemberId="m", MemberEpoch=epoch,
+                     TopicPartitions=[{"TopicId": chance.randbytes(16), "Partitions": list(range(100))}])
         else:
             answer = call(connection, "InitProducerId", 5, TransactionalId=group, TransactionTimeoutMs=500)
             part = {"PartitionIndex": 0, "CommittedOffset": n, "CommittedMetadata": "m"}
@@ -165,6 +181,7 @@ def requests_of_many(who):
     wide, nowhere = {"Name": "wide", "Partitions": [part] * 300_000}, {"Name": "x", "Partitions": [part]}
     joining = {"GroupId": "g", "SessionTimeoutMs": 1000, "RebalanceTimeoutMs": 1000, "ProtocolType": "consumer"}
     syncing = {"GroupId": "g", "GenerationId": 1, "MemberId": "m", "ProtocolType": "consumer", "ProtocolName": "range"}
+    beating = {"GroupId": "c", "MemberId": "m", "MemberEpoch": 0, "RebalanceTimeoutMs": 1000, "TopicPartitions": []}
     marker = {"ProducerId": 5, "ProducerEpoch": 0, "TransactionResult": True, "CoordinatorEpoch": 0}
     return {
         "commit, one partition": ("OffsetCommit", 9, {**commit, "Topics": [wide]}),
@@ -180,6 +197,13 @@ def requests_of_many(who):
         "leave": ("LeaveGroup", 5, {"GroupId": "g", "Members": [{"MemberId": "m"}] * 500_000}),
         "protocols": ("JoinGroup", 9, {**joining, "Protocols": [{"Name": "range", "Metadata": b""}] * 500_000}),
         "assignments": ("SyncGroup", 5, {**syncing, "Assignments": [{"MemberId": "m", "Assignment": b""}] * 500_000}),
+        "heartbeat, topics": ("ConsumerGroupHeartbeat", 1, {**beating, "SubscribedTopicNames": [f"topic-{n}" for n in range(300_000)]}),
+        "heartbeat, one topic": ("ConsumerGroupHeartbeat", 1, {**beating, "SubscribedTopicNames": ["wide"] * 1_000_000}),
+        "heartbeat, what it owns": ("ConsumerGroupHeartbeat", 1, {
+            **beating, "MemberEpoch": 1, "TopicPartitions": [{"TopicId": bytes(16), "Partitions": list(range(1_000_000))}]}),
+        "heartbeat, an expression": ("ConsumerGroupHeartbeat", 1, {
+            **beating, "SubscribedTopicNames": None, "SubscribedTopicRegex": "(a*)*b" * 100_000}),
+        "describe consumers": ("ConsumerGroupDescribe", 1, {"GroupIds": ["g"] * 500_000}),
         "coordinators": ("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": ["g"] * 500_000}),
         "add partitions": ("AddPartitionsToTxn", 3, {**{f"V3AndBelow{key}": value for key, value in who.items()},
                                                      "V3AndBelowTopics": [{"Name": "wide", "Partitions": [0] * 1_000_000}]}),

@@ -104,7 +104,9 @@ def join_group(world):
     for name, protocols in (("none", []), ("no name", [{"Name": "", "Metadata": b""}]), ("one twice", [one, one]),
                             ("of a long name", [{"Name": "r" * 32767, "Metadata": b""}]),
                             ("no metadata", [{"Name": "range", "Metadata": b""}]),
-                            ("metadata that is none", [{"Name": "range", "Metadata": b"\xff" * 50}])):
+                            ("metadata that is none", [{"Name": "range", "Metadata": b"\xff" * 50}]),
+                            ("1024", [{"Name": f"p{n}", "Metadata": b""} for n in range(1024)]),
+                            ("1025", [{"Name": f"p{n}", "Metadata": b""} for n in range(1025)])):
         yield f"protocols: {name}", join(world, new_id(world, "join"), protocols=protocols)
         yield f"protocols: {name}, version 3", join(world, new_id(world, "join"), 3, protocols=protocols).split(" Generation")[0]
     for name, value in (("null", None), ("empty", ""), ("long", "x" * 5000)):

@@ -22,6 +22,7 @@ import cases  # noqa: E402
 import cases_records  # noqa: E402, F401
 import cases_topics  # noqa: E402, F401
 import cases_frames  # noqa: E402, F401
+import cases_consumers  # noqa: E402, F401
 import cases_groups  # noqa: E402, F401
 import cases_transactions  # noqa: E402, F401
 import codec  # noqa: E402
@@ -82,7 +83,9 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="hostile-"))
     recorded = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {}
     allowed = Differences(json.loads(DIFFERENCES.read_text()))
-    settings = {"auto.create.topics.enable": "false", "group.initial.rebalance.delay.ms": "0"}
+    # In the consumer protocol one answer a heartbeat: no assignment is put off, none is computed beside the requests.
+    settings = {"auto.create.topics.enable": "false", "group.initial.rebalance.delay.ms": "0",
+                "group.consumer.assignment.interval.ms": "0", "group.consumer.assignor.offload.enable": "false"}
     target = Target(options.target, folder, settings)
     status = 0
     try:
