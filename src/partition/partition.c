@@ -140,6 +140,13 @@ void partition_reset_marks(struct partition *partition)
     pthread_mutex_unlock(&partition->replica_lock);
 }
 
+void partition_start_raised(struct partition *partition)
+{
+    /* Where a transaction lay open the start is stable now: as far as readers may go at least. */
+    marks_advance(partition, log_end(partition->log));
+    partition_stir(partition);
+}
+
 void partition_stir(struct partition *partition)
 {
     watermark_stir(&partition->end);

@@ -182,6 +182,10 @@ struct watermark *partition_mark(struct partition *partition, enum isolation iso
  * (left as they are without a log). */
 void partition_reset_marks(struct partition *partition);
 
+/* The log start was raised: it may have passed the first record of an open transaction. The caller
+ * holds append_lock. */
+void partition_start_raised(struct partition *partition);
+
 /* Readers who wait look again: something that they are told has changed beside the marks, as the
  * log start, or the directory went offline. Any thread. */
 void partition_stir(struct partition *partition);

@@ -53,7 +53,7 @@ void set_retain(struct partition *partition, int64_t now_ms)
     int64_t start = log_start_offset(partition->log);
     tend_fault(partition, log_apply_retention(partition->log, now_ms, high_watermark));
     if (log_start_offset(partition->log) != start)
-        partition_stir(partition);
+        partition_start_raised(partition);
 }
 
 /* append_lock held. */

@@ -184,6 +184,40 @@ static void a_waiting_reader_of_committed_records_is_woken_by_the_marker(void **
     assert_true(response.responses.items[0].partitions.items[0].records.size > 0);
 }
 
+static void delete_records(struct world *world, int64_t offset)
+{
+    struct delete_records_request_partition partition = {.partition_index = 0, .offset = offset};
+    struct delete_records_request_topic topic = {.name = STR("orders"),
+                                                 .partitions = {&partition, 1}};
+    struct delete_records_request request = {.topics = {&topic, 1}, .timeout_ms = 1000};
+    struct delete_records_response response;
+    peer_call(world->peer, &world->arena, API_DELETE_RECORDS, 2, &request, &response);
+    assert_int_equal(response.topics.items[0].partitions.items[0].error_code, 0);
+}
+
+/* The log start is stable, though a transaction that began before it is open. */
+static void what_is_deleted_holds_nobody_up(void **state)
+{
+    struct world *world = *state;
+    const struct fetch_response_partition_data *data;
+    append_to_transaction(world, 3);
+    peer_produce(world->peer, "orders", 0, 3);
+    delete_records(world, 4);
+    assert_int_equal(read_from(world, 4, COMMITTED, &data), 0);
+    assert_int_equal(data->log_start_offset, 4);
+    assert_int_equal(data->last_stable_offset, 4);
+    delete_records(world, -1);
+    assert_int_equal(read_from(world, 8, COMMITTED, &data), 0);
+    assert_int_equal(data->last_stable_offset, 8);
+    peer_produce(world->peer, "orders", 0, 1);
+    assert_int_equal(read_from(world, 8, COMMITTED, &data), 0);
+    assert_int_equal(data->last_stable_offset, 8);
+    end_transaction(world, false);
+    assert_int_equal(read_from(world, 8, COMMITTED, &data), 2);
+    assert_int_equal(data->last_stable_offset, 10);
+    assert_int_equal(data->aborted_transactions.count, 1);
+}
+
 #define NODE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -192,6 +226,7 @@ int main(void)
         NODE_TEST(a_reader_of_committed_records_stops_at_an_open_transaction),
         NODE_TEST(a_commit_releases_the_records),
         NODE_TEST(an_abort_is_told_with_the_records),
+        NODE_TEST(what_is_deleted_holds_nobody_up),
         NODE_TEST(a_waiting_reader_of_committed_records_is_woken_by_the_marker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ static void part_delete(struct delete_part *part)
     if (err != 0)
         return;
     part->response->low_watermark = log_start_offset(partition->log);
-    partition_stir(partition);
+    partition_start_raised(partition);
     atomic_store_explicit(&partition->dir->dirty, true, memory_order_relaxed);
 }
 
