@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 void verifications_close(struct verifications *all)
 {
@@ -9,13 +10,26 @@ void verifications_close(struct verifications *all)
     *all = (struct verifications){0};
 }
 
-/* Few are under way at a time: each lasts one round trip to a coordinator. */
+/* Where the producer stands or belongs. */
+static int32_t place_of(const struct verifications *all, int64_t producer_id)
+{
+    int32_t low = 0, high = all->count;
+    if (high > 0 && all->items[high - 1].producer_id < producer_id)
+        return high; /* ids are given out in ascending order */
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (all->items[middle].producer_id < producer_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static struct verification *find(const struct verifications *all, int64_t producer_id)
 {
-    for (int32_t i = 0; i < all->count; i++)
-        if (all->items[i].producer_id == producer_id)
-            return &all->items[i];
-    return NULL;
+    int32_t at = place_of(all, producer_id);
+    return at < all->count && all->items[at].producer_id == producer_id ? &all->items[at] : NULL;
 }
 
 const struct verification *verifications_find(const struct verifications *all, int64_t producer_id)
@@ -36,14 +50,22 @@ static bool grow(struct verifications *all)
     return true;
 }
 
-static void remove_at(struct verifications *all, int32_t at)
+/* Keep the first `count`. */
+static void shrink(struct verifications *all, int32_t count)
 {
-    all->items[at] = all->items[--all->count];
-    if (all->count == 0) {
+    all->count = count;
+    if (count == 0) {
         free(all->items);
         all->items = NULL;
         all->capacity = 0;
     }
+}
+
+static void remove_at(struct verifications *all, int32_t at)
+{
+    memmove(all->items + at, all->items + at + 1,
+            (size_t)(all->count - at - 1) * sizeof *all->items);
+    shrink(all, all->count - 1);
 }
 
 /* Tokens ascend. */
@@ -73,7 +95,10 @@ int64_t verifications_begin(struct verifications *all, int64_t producer_id, int1
         remove_at(all, oldest(all));
     if (!grow(all))
         return -ENOMEM;
-    all->items[all->count++] = (struct verification){
+    int32_t at = place_of(all, producer_id);
+    memmove(all->items + at + 1, all->items + at, (size_t)(all->count - at) * sizeof *all->items);
+    all->count++;
+    all->items[at] = (struct verification){
         .producer_id = producer_id,
         .token = ++all->last_token,
         .begun_ms = now_ms,
@@ -99,7 +124,9 @@ void verifications_clear(struct verifications *all)
 
 void verifications_expire(struct verifications *all, int64_t now_ms, int64_t expiration_ms)
 {
-    for (int32_t i = all->count - 1; i >= 0; i--)
-        if (now_ms - all->items[i].begun_ms >= expiration_ms)
-            remove_at(all, i);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < all->count; i++)
+        if (now_ms - all->items[i].begun_ms < expiration_ms)
+            all->items[kept++] = all->items[i];
+    shrink(all, kept);
 }

@@ -17,8 +17,10 @@
 
 enum {
     /* Checks under way in one partition; each lasts one round trip to a coordinator, but one that
-     * was answered with no stays until it is the oldest or expires. */
-    VERIFICATIONS_MAX = 1024,
+     * was answered with no stays until it is the oldest or expires. When the coordinator's disk is
+     * slow the first batches of all producers wait at the same time, and whose check is forgotten
+     * is refused: so there is room for more than there are producers. */
+    VERIFICATIONS_MAX = 16384,
 };
 
 struct verification {
@@ -31,7 +33,7 @@ struct verification {
 };
 
 struct verifications {
-    struct verification *items;
+    struct verification *items; /* by producer id */
     int32_t count, capacity;
     int64_t last_token;
 };

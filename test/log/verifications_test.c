@@ -67,6 +67,30 @@ static void checks_that_came_to_nothing_do_not_pile_up(void **state)
     verifications_close(&all);
 }
 
+/* As many producers begin a transaction in a partition while the coordinator's disk is slow. */
+static void thousands_of_checks_are_under_way_at_once(void **state)
+{
+    (void)state;
+    enum { PRODUCERS = 10000, STRIDE = 7919 };
+    static int64_t tokens[PRODUCERS];
+    struct verifications all = {0};
+    for (int64_t i = 0; i < PRODUCERS; i++) {
+        int64_t id = i * STRIDE % PRODUCERS;
+        tokens[id] = verifications_begin(&all, id, 0, 0, true, 100);
+    }
+    for (int64_t id = 0; id < PRODUCERS; id++) {
+        assert_non_null(verifications_find(&all, id));
+        assert_int_equal(verifications_find(&all, id)->token, tokens[id]);
+    }
+    for (int64_t i = 0; i < PRODUCERS; i++) {
+        int64_t id = i * STRIDE % PRODUCERS;
+        verifications_forget(&all, id);
+        assert_null(verifications_find(&all, id));
+    }
+    assert_int_equal(all.count, 0);
+    verifications_close(&all);
+}
+
 /* ---- in a log ---- */
 
 static int append(struct kit *kit, int32_t sequence, int64_t verification)
@@ -181,6 +205,7 @@ int main(void)
         cmocka_unit_test(what_was_forgotten_gets_another_token),
         cmocka_unit_test(checks_whose_client_never_came_back_go_by_age),
         cmocka_unit_test(checks_that_came_to_nothing_do_not_pile_up),
+        cmocka_unit_test(thousands_of_checks_are_under_way_at_once),
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(a_transaction_is_begun_only_with_a_verification),
         TEST(a_marker_takes_the_verification_away),
