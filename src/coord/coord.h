@@ -209,6 +209,9 @@ struct coord_op {
         transaction;                    /* owner: producer_id -1 unless records are transactional */
     const struct coord_marker *marker;  /* owner: append this control record instead of records */
     int16_t marker_transaction_version; /* owner, with marker */
+    /* Out, with marker and an error of the append: the producer's transaction is open in this log.
+     */
+    bool marker_left_open;
 
     /* Owner. Look at the state; add records with coord_op_put; set await_offset when the answer
      * depends on records appended earlier. Must not change the state, soft or hard: it may still
@@ -225,6 +228,10 @@ struct coord_op {
 
     /* Owner. ANY THREAD: have coord_op_run called again, as request_wake_later. */
     void (*wake)(struct coord_op *op, struct wakes *wakes);
+
+    /* Owner, in decide: room that the batch has to leave below max.message.bytes, because what goes
+     * on from these records will be larger and must not be refused. */
+    int32_t spare_bytes;
 
     int64_t await_offset; /* the answer is given when the high watermark is >= this */
 

@@ -182,7 +182,7 @@ static int batch_prepare(struct coord_op *op, const struct coord_turn *turn)
     if (err != 0)
         return err;
     int32_t most = partition_settings(op->shard->partition)->max_message_bytes;
-    if (!op->marker && batch->bytes.size > (size_t)most)
+    if (!op->marker && batch->bytes.size + (size_t)op->spare_bytes > (size_t)most)
         return KAFKA_RECORD_LIST_TOO_LARGE;
     return log_records_from(batch->bytes.data, batch->bytes.size, &op->arena, &batch->validated);
 }
@@ -197,16 +197,19 @@ static void batch_append(struct coord_batch *batch)
     batch->error = partition_check_leader(partition, op->leader_epoch);
     if (batch->error != 0)
         return;
-    if (op->marker)
+    if (op->marker) {
         batch->error = partition_append_marker(partition, &batch->validated,
                                                op->marker_transaction_version, &batch->result);
-    else if (op->transaction.verify)
+        op->marker_left_open =
+            batch->error != 0 && log_is_in_transaction(partition->log, op->marker->producer_id);
+    } else if (op->transaction.verify) {
         batch->error =
             partition_append_verified(partition, &batch->validated, -1, LOG_ORIGIN_COORDINATOR,
                                       op->transaction.verification, &batch->result);
-    else
+    } else {
         batch->error = partition_append(partition, &batch->validated, -1, LOG_ORIGIN_COORDINATOR,
                                         &batch->result);
+    }
 }
 
 static void append_run(struct pool_job *job)

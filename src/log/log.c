@@ -296,6 +296,12 @@ bool log_has_open_transaction(const struct log *log, int64_t producer_id, int16_
     return producer && producer->epoch == producer_epoch && producer->txn_first_offset >= 0;
 }
 
+bool log_is_in_transaction(const struct log *log, int64_t producer_id)
+{
+    const struct producer *producer = producers_find(&log->producers, producer_id);
+    return producer && producer->txn_first_offset >= 0;
+}
+
 void log_expire_producers(struct log *log, int64_t now_ms)
 {
     producers_expire(&log->producers, now_ms, log->settings.producer_expiration_ms);

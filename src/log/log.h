@@ -278,6 +278,8 @@ int64_t log_verification_begin(struct log *log, int64_t producer_id, int16_t pro
 
 /* Whether this producer has a transaction open here under this epoch (KIP-890). WRITER. */
 bool log_has_open_transaction(const struct log *log, int64_t producer_id, int16_t producer_epoch);
+/* The same under any epoch. WRITER. */
+bool log_is_in_transaction(const struct log *log, int64_t producer_id);
 
 struct producer_view {
     int64_t producer_id;

@@ -119,6 +119,8 @@ static void part_append(struct marker_part *part)
     arena_close(&arena);
     if (err == 0)
         part->end_offset = result.end_offset;
+    else
+        part->left_open = log_is_in_transaction(partition->log, part->marker->producer_id);
     part->error = err;
 }
 
@@ -178,8 +180,12 @@ bool marker_part_run(struct marker_part *part, const struct coord_turn *turn)
     int err = 0;
     if (part->stage == MARKER_FIND && (err = part_find(part, turn->image)) != 0)
         return part_done(part, err);
-    if (part->stage == MARKER_COORDINATED)
-        return coord_op_run(&part->op, turn, &err) && part_done(part, as_partition_error(err));
+    if (part->stage == MARKER_COORDINATED) {
+        if (!coord_op_run(&part->op, turn, &err))
+            return false;
+        part->left_open = part->op.marker_left_open;
+        return part_done(part, as_partition_error(err));
+    }
     if (part->stage == MARKER_APPEND && !part_begin_append(part, turn->loop))
         return false;
     if (part->stage == MARKER_APPENDED) {
@@ -235,11 +241,21 @@ static void job_end(struct marker_job *job, int error)
 }
 
 /* A partition that was deleted needs no marker; the epoch that a later transaction of the producer
- * has raised, none any more. */
-static bool is_settled(int error)
+ * has raised, none any more. Who is fenced there as a coordinator that has been followed by
+ * another, and is the coordinator still, was lied about: by a marker that somebody else sent. As
+ * long as the transaction is open there it is not complete, whatever it was to become. */
+static bool is_settled(const struct marker_part *part)
 {
-    return error == 0 || error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION ||
-           error == KAFKA_INVALID_PRODUCER_EPOCH || error == KAFKA_TRANSACTION_COORDINATOR_FENCED;
+    switch (part->error) {
+    case 0:
+    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
+    case KAFKA_INVALID_PRODUCER_EPOCH:
+        return true;
+    case KAFKA_TRANSACTION_COORDINATOR_FENCED:
+        return !part->left_open;
+    default:
+        return false;
+    }
 }
 
 static void job_run(struct marker_job *job)
@@ -253,7 +269,7 @@ static void job_run(struct marker_job *job)
         struct marker_part *part = &job->parts[i].part;
         if (!marker_part_run(part, &turn))
             all = false;
-        else if (!is_settled(part->error))
+        else if (!is_settled(part))
             error = part->error;
     }
     if (!all)
@@ -281,7 +297,7 @@ static void job_retry(struct loop *loop, struct loop_timer *timer)
     struct marker_job *job = container_of(timer, struct marker_job, retry);
     for (int32_t i = 0; i < job->part_count; i++) {
         struct marker_part *part = &job->parts[i].part;
-        if (part->stage == MARKER_DONE && !is_settled(part->error))
+        if (part->stage == MARKER_DONE && !is_settled(part))
             part->stage = MARKER_FIND;
     }
     job_run(job);

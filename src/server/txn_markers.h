@@ -33,7 +33,8 @@ struct marker_part {
         MARKER_COORDINATED,
         MARKER_DONE
     } stage;
-    int error; /* out, when done */
+    int error;      /* out, when done */
+    bool left_open; /* out, with an error: a transaction of this producer is open there */
     struct partition *partition;
     struct park_waiter park;
     struct waiter waiter;

@@ -97,10 +97,14 @@ static void complete_settle(struct coord_op *op, void *state, const struct coord
     if (!txn || txn->markers != &completing->markers)
         return;
     txn->markers = NULL;
-    if (error == 0)
+    if (error == 0) {
         txn_stepped(txn, completing->step.last_epoch, turn);
-    else /* a full disk, say, or a partition without leader: the timer begins again */
-        coord_timer_set(txn->shard->shard, &txn->timeout, turn->now_ns + TXN_RETRY_NS);
+        return;
+    }
+    /* A partition without leader, or the disk of this log is full: the timer begins again. What is
+     * in the partitions is not written to them once more, however long the disk stays full. */
+    txn->markers_written = completing->error == 0;
+    coord_timer_set(txn->shard->shard, &txn->timeout, turn->now_ns + TXN_RETRY_NS);
 }
 
 static void complete_ended(struct coord_task *task, int error)

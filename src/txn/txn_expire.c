@@ -11,6 +11,14 @@ enum {
 
 /* ---- a transaction takes too long ---- */
 
+/* All is done but the record that says so. */
+static int complete_decide(struct txn *txn, struct coord_op *op, const struct coord_turn *turn)
+{
+    txn_step_complete(txn, turn->wall_ms, &txn->timed_out);
+    txn->timing_out = true;
+    return txn_put(op, txn->id, &txn->timed_out.values, txn_feature(turn));
+}
+
 /* The timer also retries what could not be done, so it may find any state. */
 static int timeout_decide(struct coord_timer *timer, struct coord_op *op, void *state,
                           const struct coord_turn *turn)
@@ -18,6 +26,8 @@ static int timeout_decide(struct coord_timer *timer, struct coord_op *op, void *
     struct txn *txn = container_of(timer, struct txn, timeout);
     struct txn_shard *shard = state;
     txn->timing_out = false;
+    if (txn->markers_written)
+        return complete_decide(txn, op, turn);
     if (txn->now.state != TXN_ONGOING ||
         coord_ms_since(turn->wall_ms, txn->now.start_ms) < txn->now.timeout_ms)
         return 0;

@@ -16,6 +16,7 @@ int txn_put(struct coord_op *op, struct str id, const struct txn_values *values,
     if (!values)
         return coord_op_put(op, row, &key, NULL, 0);
     const struct txn_partitions *partitions = &values->partitions;
+    op->spare_bytes = values->state == TXN_ONGOING ? TXN_END_BYTES : 0;
     struct transaction_log_value value;
     transaction_log_value_init(&value);
     value.producer_id = values->producer_id;
@@ -67,6 +68,7 @@ void txn_follow_state(struct txn *txn, const struct coord_turn *turn)
 void txn_stepped(struct txn *txn, int16_t last_epoch, const struct coord_turn *turn)
 {
     txn->last_epoch = last_epoch;
+    txn->markers_written = false;
     txn_follow_state(txn, turn);
     txn_sweep_arm(txn->shard, turn);
 }

@@ -12,6 +12,12 @@
 enum { TXN_EPOCH_EXHAUSTED = INT16_MAX - 1 }; /* the last that a transaction may have */
 #define TXN_RETRY_NS INT64_C(100000000)
 
+enum {
+    /* What the record of a decided end may be larger by than the one before it: tagged fields. A
+     * transaction whose record left no room for it could neither commit nor abort. */
+    TXN_END_BYTES = 64,
+};
+
 struct txn {
     struct str id; /* owned, behind this struct */
     struct txn_values now;
@@ -27,6 +33,7 @@ struct txn {
     struct coord_effect effect;  /* write the markers once the end is committed */
     struct txn_markers *markers; /* with the effect or the sink; NULL: none under way */
     bool markers_sent;           /* with the sink, which outlives this */
+    bool markers_written;        /* all of them; the record that says so could not be */
 };
 
 struct txn_shard {

@@ -228,6 +228,30 @@ static void a_transaction_that_hangs_is_ended_by_a_marker(void **state)
     assert_int_equal(world_end_of(world, "out", 0, READ_COMMITTED), 2);
 }
 
+/* Somebody sends a marker as if of a coordinator that will never be: the true one is fenced in that
+ * partition. As long as records wait there for their end the transaction has not come to it. */
+static void a_transaction_is_not_complete_where_its_marker_is_fenced(void **state)
+{
+    struct world *world = *state;
+    struct producer producer = producer_of(world, "t");
+    assert_int_equal(txn_add(world, producer, "out", 0), 0);
+    assert_int_equal(txn_produce(world, producer, VERIFIES, 0, "out", 0), 0);
+    assert_int_equal(txn_write_marker_as(world, INT32_MAX, producer, false, "out", 0), 0);
+    assert_int_equal(txn_produce(world, producer, VERIFIES, 1, "out", 0), 0);
+    assert_int_equal(txn_end(world, 4, &producer, true), 0);
+    for (int i = 0; i < 3; i++) { /* by then the marker was tried */
+        struct producer other = producer_of(world, "u");
+        assert_int_equal(txn_produce(world, other, ADDS, 0, "out", 1), 0);
+        assert_int_equal(txn_end(world, 5, &other, true), 0);
+        txn_until_state(world, "u", "CompleteCommit");
+    }
+    assert_true(str_equal(txn_describe(world, "t")->transaction_state, STR("PrepareCommit")));
+    assert_int_equal(world_end_of(world, "out", 0, READ_COMMITTED), 2);
+    assert_int_equal(txn_write_marker_as(world, INT32_MAX, producer, true, "out", 0), 0);
+    txn_until_state(world, "t", "CompleteCommit");
+    assert_int_equal(world_end_of(world, "out", 0, READ_COMMITTED), 4);
+}
+
 /* ---- offsets of groups ---- */
 
 static void offsets_are_visible_when_their_transaction_is_committed(void **state)
@@ -311,6 +335,7 @@ int main(void)
         TEST(a_restart_finds_the_transaction_and_ends_it),
         cmocka_unit_test_setup_teardown(a_transaction_that_hangs_is_ended_by_a_marker,
                                         setup_unverified, world_teardown),
+        TEST(a_transaction_is_not_complete_where_its_marker_is_fenced),
         TEST(offsets_are_visible_when_their_transaction_is_committed),
         TEST(offsets_of_an_older_client_need_their_group_in_the_transaction),
         TEST(the_end_of_a_transaction_takes_back_what_was_verified_for_its_offsets),

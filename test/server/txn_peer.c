@@ -233,6 +233,12 @@ int64_t group_committed(struct world *world, const char *group)
 int16_t txn_write_marker(struct world *world, struct producer producer, bool commit,
                          const char *topic, int32_t index)
 {
+    return txn_write_marker_as(world, 0, producer, commit, topic, index);
+}
+
+int16_t txn_write_marker_as(struct world *world, int32_t coordinator_epoch,
+                            struct producer producer, bool commit, const char *topic, int32_t index)
+{
     struct write_txn_markers_request request;
     struct write_txn_markers_response response;
     write_txn_markers_request_init(&request);
@@ -242,7 +248,7 @@ int16_t txn_write_marker(struct world *world, struct producer producer, bool com
     marker->producer_id = producer.producer_id;
     marker->producer_epoch = producer.epoch;
     marker->transaction_result = commit;
-    marker->coordinator_epoch = 0;
+    marker->coordinator_epoch = coordinator_epoch;
     marker->topics.items =
         write_txn_markers_request_writable_txn_marker_topic_array(&world->arena, 1);
     marker->topics.count = 1;

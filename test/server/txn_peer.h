@@ -55,9 +55,12 @@ int16_t txn_commit_offset(struct world *world, struct producer producer, int16_t
 int16_t txn_add_offsets(struct world *world, struct producer producer, const char *group);
 /* The group's offset of in-0 as a consumer asks for it; -2: a transaction has one pending. */
 int64_t group_committed(struct world *world, const char *group);
-/* WriteTxnMarkers to one partition. */
+/* WriteTxnMarkers to one partition; as the coordinator of its first leadership, or of another. */
 int16_t txn_write_marker(struct world *world, struct producer producer, bool commit,
                          const char *topic, int32_t index);
+int16_t txn_write_marker_as(struct world *world, int32_t coordinator_epoch,
+                            struct producer producer, bool commit, const char *topic,
+                            int32_t index);
 /* A node with topics "in" (1 partition) and "out" (2), and a coordinator for group "g". */
 int world_setup(void **state, const char *const *overrides);
 int world_teardown(void **state);

@@ -166,17 +166,22 @@ static int init(struct fixture *fixture, struct producer *ret_producer)
     return err;
 }
 
-static int add(struct fixture *fixture, struct producer producer, const char *name,
-               int32_t partition)
+static int add_as(struct fixture *fixture, int16_t client_version, struct producer producer,
+                  struct txn_topic topic)
 {
-    struct txn_topic topic = {str_of(name), &partition, 1};
     struct txn_add_op op = {.transactional_id = ID,
                             .producer_id = producer.id,
                             .producer_epoch = producer.epoch,
-                            .client_version = 2,
+                            .client_version = client_version,
                             .partitions = {&topic, 1}};
     txn_add_op(&op);
     return run(fixture, &op.op);
+}
+
+static int add(struct fixture *fixture, struct producer producer, const char *name,
+               int32_t partition)
+{
+    return add_as(fixture, 2, producer, (struct txn_topic){str_of(name), &partition, 1});
 }
 
 static int end(struct fixture *fixture, struct producer *producer, bool commit)
@@ -326,6 +331,7 @@ static void markers_that_could_not_be_written_are_tried_again(void **state)
     assert_string_equal(state_now(fixture), "CompleteCommit");
 }
 
+/* It alone: markers that are written are not repeated for as long as the disk is full. */
 static void a_full_disk_under_the_last_record_is_retried(void **state)
 {
     struct fixture *fixture = *state;
@@ -334,10 +340,21 @@ static void a_full_disk_under_the_last_record_is_retried(void **state)
     assert_int_equal(add(fixture, producer, "a", 1), 0);
     assert_int_equal(end(fixture, &producer, true), 0);
     struct txn_markers *markers = one_marker_set(fixture);
-    ram_disk_fail_writes(fixture->kit.disk, 1, -ENOSPC);
+    ram_disk_fail_writes(fixture->kit.disk, -1, -ENOSPC);
     written(fixture, markers);
-    assert_string_equal(state_now(fixture), "PrepareCommit");
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(state_now(fixture), "PrepareCommit");
+        assert_int_equal(fixture->marker_count, 0);
+        fixture->kit.now_ns += INT64_C(200000000);
+        kit_turns(&fixture->kit, 5);
+    }
+    ram_disk_fail_writes(fixture->kit.disk, 0, 0);
     fixture->kit.now_ns += INT64_C(200000000);
+    kit_turns(&fixture->kit, 5);
+    assert_string_equal(state_now(fixture), "CompleteCommit");
+    assert_int_equal(fixture->marker_count, 0);
+    assert_int_equal(add(fixture, producer, "a", 1), 0);
+    assert_int_equal(end(fixture, &producer, true), 0);
     written(fixture, one_marker_set(fixture));
     assert_string_equal(state_now(fixture), "CompleteCommit");
 }
@@ -362,6 +379,36 @@ static void a_transaction_that_takes_too_long_is_aborted_and_fenced(void **state
     assert_string_equal(state_now(fixture), "CompleteAbort");
     assert_int_equal(add(fixture, producer, "a", 1), KAFKA_PRODUCER_FENCED);
     assert_int_equal(end(fixture, &producer, true), KAFKA_INVALID_TXN_STATE);
+}
+
+/* Of an older client's transaction the record of the end is larger than the one before it. */
+static void a_transaction_with_as_much_as_a_record_holds_can_be_ended(void **state)
+{
+    enum { NAME_MAX_BYTES = 249 };
+    struct fixture *fixture = *state;
+    struct producer producer;
+    char name[NAME_MAX_BYTES];
+    int32_t partition = 0, topics = 0, size = NAME_MAX_BYTES;
+    assert_int_equal(init(fixture, &producer), 0);
+    memset(name, 'x', sizeof name);
+    while (size > 4) { /* larger steps first: what is left holds no byte more */
+        snprintf(name, sizeof name, "%03d", topics);
+        name[3] = 'x';
+        const struct txn_topic topic = {{name, size}, &partition, 1};
+        int err = add_as(fixture, 0, producer, topic);
+        if (err == 0) {
+            topics++;
+            continue;
+        }
+        assert_int_equal(err, KAFKA_RECORD_LIST_TOO_LARGE);
+        size--;
+    }
+    assert_true(topics > 10);
+    fixture->kit.now_ns += INT64_C(1000000) * (TIMEOUT_MS + 1);
+    struct txn_markers *markers = one_marker_set(fixture);
+    assert_int_equal(markers->partitions.count, topics);
+    written(fixture, markers);
+    assert_string_equal(state_now(fixture), "CompleteAbort");
 }
 
 static void a_new_incarnation_waits_until_the_old_transaction_is_aborted(void **state)
@@ -527,6 +574,7 @@ int main(void)
         TEST(markers_that_could_not_be_written_are_tried_again),
         TEST(a_full_disk_under_the_last_record_is_retried),
         TEST(a_transaction_that_takes_too_long_is_aborted_and_fenced),
+        TEST(a_transaction_with_as_much_as_a_record_holds_can_be_ended),
         TEST(a_new_incarnation_waits_until_the_old_transaction_is_aborted),
         TEST(ids_are_asked_for_when_none_is_left),
         TEST(ids_that_nobody_uses_are_forgotten),
