@@ -1,9 +1,11 @@
 /* How fast a log is compacted. A measurement, not a test:
  *
- *   micro-clean make DIRECTORY MEGABYTES KEYS CODEC    a log of batches of 100 records of 100 bytes
- *   micro-clean clean DIRECTORY                        MB/s, and the processor's time for a GB
+ *   micro-clean make DIRECTORY MEGABYTES KEYS CODEC [RECORDS VALUE_BYTES]
+ *                                  a log of batches of 100 records of 100 bytes, or of so many
+ *   micro-clean clean DIRECTORY    MB/s, and the processor's time for a GB
  *
- * The log lies in DIRECTORY/t-0; half of a value can be pressed. */
+ * The log lies in DIRECTORY/t-0; half of a value can be pressed. What Kafka's cleaner makes of a
+ * copy: java/CleanSpeed.java. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +16,14 @@
 #include "log/log_internal.h"
 #include "os/linux_env.h"
 
-#define BATCH_RECORDS 100
-#define VALUE_BYTES 100
+#define VALUE_BYTES_MAX 10000
+
+struct shape {
+    uint64_t keys;
+    enum compression codec;
+    int records; /* of a batch */
+    int value_bytes;
+};
 
 static const struct log_settings settings = {
     .segment_bytes = 100 << 20,
@@ -36,8 +44,10 @@ static uint64_t dice(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static void append(struct log *log, uint64_t *state, uint64_t keys, enum compression codec)
+static void append(struct log *log, uint64_t *state, const struct shape *shape)
 {
+    uint64_t value[(VALUE_BYTES_MAX + 7) / 8];
+    size_t words = ((size_t)shape->value_bytes + 7) / 8;
     struct batch_builder builder;
     struct validated records;
     struct log_append_result result;
@@ -45,17 +55,17 @@ static void append(struct log *log, uint64_t *state, uint64_t keys, enum compres
     struct arena arena;
     arena_init(&arena, 0);
     batch_builder_init(&builder, 0);
-    builder.compression = codec;
+    builder.compression = shape->codec;
     builder.compression_level = COMPRESSION_LEVEL_DEFAULT;
-    for (int i = 0; i < BATCH_RECORDS; i++) {
+    memset(value, 'v', words * 8);
+    for (int i = 0; i < shape->records; i++) {
         char key[32];
-        uint64_t value[(VALUE_BYTES + 7) / 8];
-        memset(value, 'v', sizeof value);
-        for (size_t w = 0; w < array_size(value) / 2; w++)
+        for (size_t w = 0; w < words / 2; w++)
             value[w] = dice(state);
-        int size = snprintf(key, sizeof key, "key-%llu", (unsigned long long)(dice(state) % keys));
+        int size =
+            snprintf(key, sizeof key, "key-%llu", (unsigned long long)(dice(state) % shape->keys));
         batch_builder_add(&builder, 1700000000000 + i, (struct bytes){(const uint8_t *)key, size},
-                          (struct bytes){(const uint8_t *)value, VALUE_BYTES}, NULL, 0);
+                          (struct bytes){(const uint8_t *)value, shape->value_bytes}, NULL, 0);
     }
     must(batch_builder_finish(&builder) == 0);
     must(log_records_from(builder.out.data, builder.out.size, &arena, &records) == 0);
@@ -107,7 +117,7 @@ int main(int argc, char **argv)
     char path[600];
     struct say say = {.level = SAY_ERROR + 1};
     struct log *log;
-    bool make = argc == 6 && strcmp(argv[1], "make") == 0;
+    bool make = (argc == 6 || argc == 8) && strcmp(argv[1], "make") == 0;
     must(make || (argc == 3 && strcmp(argv[1], "clean") == 0));
     struct env *env = linux_env_create(NULL);
     env_allow_blocking(env, true);
@@ -125,8 +135,13 @@ int main(int argc, char **argv)
     if (make) {
         uint64_t state = 1;
         int64_t bytes = atoll(argv[3]) * 1000000;
+        struct shape shape = {.keys = strtoull(argv[4], NULL, 10),
+                              .codec = (enum compression)atoi(argv[5]),
+                              .records = argc == 8 ? atoi(argv[6]) : 100,
+                              .value_bytes = argc == 8 ? atoi(argv[7]) : 100};
+        must(shape.records > 0 && shape.value_bytes >= 0 && shape.value_bytes <= VALUE_BYTES_MAX);
         while (log_size_bytes(log) < bytes)
-            append(log, &state, strtoull(argv[4], NULL, 10), (enum compression)atoi(argv[5]));
+            append(log, &state, &shape);
         must(log_roll(log, log_end_offset(log)) == 0);
         log_publish_end(log, log_end_offset(log));
         must(log_close_clean(log) == 0);
