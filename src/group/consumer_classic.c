@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/errors.h"
+#include "group/consumer_assign.h"
 #include "group/consumer_migrate.h"
 #include "group/consumer_regex.h"
 #include "group/consumer_step.h"
@@ -226,6 +227,7 @@ void consumer_classic_joined(const struct classic_join *join, struct group_shard
     consumer_session_start(shard, member, turn);
     consumer_turn_start(shard, member, turn); /* until it has synced */
     consumer_regex_look(shard, consumer, turn);
+    consumer_assign_look(shard, consumer, turn);
 }
 
 /* ---- SyncGroup ---- */

@@ -38,16 +38,23 @@ struct consumer_subscription {
     const struct consumer_group_member_metadata_value_classic_member_metadata *classic;
 };
 
+/* The texts of a subscription, or of what an expression stands for. They do not change; who looks
+ * at them without the shard's lock has a reference. */
+struct consumer_texts {
+    _Atomic int32_t references;
+    struct arena arena;
+};
+
 struct consumer_member {
     struct consumer_group *group;
     struct str id; /* owned */
     bool in_group; /* false: only a target assignment is left of it */
     bool has_target;
     struct consumer_subscription subscription; /* all in `texts` */
-    struct arena texts;
-    struct consumer_current current; /* assignments owned */
-    struct assignment target;        /* owned */
-    int64_t held;                    /* bytes accounted for it */
+    struct consumer_texts *texts;              /* NULL when it is not in the group */
+    struct consumer_current current;           /* assignments owned */
+    struct assignment target;                  /* owned */
+    int64_t held;                              /* bytes accounted for it */
     /* soft */
     struct coord_timer session, rebalance;
     int32_t rebalance_epoch; /* that the timer was set for */
@@ -63,9 +70,9 @@ struct consumer_topic {
 struct consumer_regex {
     int32_t members; /* who subscribe to it */
     bool resolved;
-    struct arena texts;
-    struct str_array topics; /* ascending; in texts */
-    int64_t version;         /* of the metadata image */
+    struct consumer_texts *texts; /* NULL when it is not resolved */
+    struct str_array topics;      /* ascending; in texts */
+    int64_t version;              /* of the metadata image */
     int64_t timestamp_ms;
     int64_t held;     /* bytes accounted for it */
     struct str regex; /* behind the struct */
@@ -78,6 +85,7 @@ struct consumer_owned_topic {
 };
 
 struct consumer_refresh;
+struct consumer_assigning;
 
 struct consumer_group {
     struct group *group;
@@ -98,10 +106,12 @@ struct consumer_group {
     uint32_t next_number;
     int64_t target_count; /* partitions in the targets of all members */
     /* soft */
-    bool metadata_fresh;              /* metadata_hash is that of the image */
-    struct consumer_refresh *refresh; /* of the expressions; NULL: none under way */
-    int64_t refreshed_wall_ms;        /* when the last one began; 0: never */
-    bool downgrading;                 /* consumer_migrate.c is about to look at it */
+    bool metadata_fresh;                  /* metadata_hash is that of the image */
+    struct consumer_refresh *refresh;     /* of the expressions; NULL: none under way */
+    int64_t refreshed_wall_ms;            /* when the last one began; 0: never */
+    struct consumer_assigning *assigning; /* a target under way on the pool; NULL: none */
+    int64_t assign_after_ns;              /* the last one failed: not sooner than this */
+    bool downgrading;                     /* consumer_migrate.c is about to look at it */
 };
 
 enum consumer_group_state {
@@ -136,6 +146,10 @@ const struct consumer_regex *consumer_regex_find(const struct consumer_group *co
 /* Members in the group, in the order in which they came. */
 struct consumer_member *consumer_member_next(const struct consumer_group *consumer,
                                              struct map_at *at);
+
+struct consumer_texts *consumer_texts_create(void);
+struct consumer_texts *consumer_texts_ref(struct consumer_texts *texts);
+void consumer_texts_unref(struct consumer_texts *texts); /* any thread; NULL is fine */
 
 /* ---- apply ---- */
 

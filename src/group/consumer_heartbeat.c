@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/errors.h"
+#include "group/consumer_assign.h"
 #include "group/consumer_migrate.h"
 #include "group/consumer_records.h"
 #include "group/consumer_regex.h"
@@ -218,6 +219,7 @@ static void heartbeat_settle(struct coord_op *op, void *state, const struct coor
     if (heartbeat->current_changed)
         consumer_rebalance_start(shard, member, turn);
     consumer_regex_look(shard, consumer, turn);
+    consumer_assign_look(shard, consumer, turn);
 }
 
 void consumer_heartbeat_init(struct consumer_heartbeat *heartbeat,

@@ -4,7 +4,7 @@ enum {
     /* An entry of a map, with its share of the slots and of the room kept free. */
     MAP_ENTRY_BYTES = 64,
     /* The least that an arena takes. */
-    TEXTS_MIN_BYTES = 2048 + 64,
+    TEXTS_MIN_BYTES = 2048 + 64 + sizeof(struct consumer_texts),
     /* Of each text in an arena: its end, padding. */
     TEXT_EXTRA_BYTES = 1 + ARENA_ALIGN,
 };
@@ -16,10 +16,15 @@ static int64_t assigned_bytes(int64_t count)
 
 /* ---- what is there ---- */
 
+static int64_t held_by(const struct consumer_texts *texts)
+{
+    return texts ? (int64_t)(sizeof *texts + arena_held_bytes(&texts->arena)) : 0;
+}
+
 void consumer_member_recount(struct consumer_member *member)
 {
     int64_t owned = (int64_t)member->current.assigned.count + member->current.revoking.count;
-    int64_t bytes = consumer_member_bytes(member->id) + (int64_t)arena_held_bytes(&member->texts) +
+    int64_t bytes = consumer_member_bytes(member->id) + held_by(member->texts) +
                     assigned_bytes(owned + member->target.count) + owned * MAP_ENTRY_BYTES;
     group_hold(member->group->shard, bytes - member->held);
     member->held = bytes;
@@ -27,8 +32,8 @@ void consumer_member_recount(struct consumer_member *member)
 
 void consumer_regex_recount(struct consumer_group *consumer, struct consumer_regex *regex)
 {
-    int64_t bytes = (int64_t)sizeof *regex + regex->regex.size + MAP_ENTRY_BYTES +
-                    (int64_t)arena_held_bytes(&regex->texts);
+    int64_t bytes =
+        (int64_t)sizeof *regex + regex->regex.size + MAP_ENTRY_BYTES + held_by(regex->texts);
     group_hold(consumer->shard, bytes - regex->held);
     regex->held = bytes;
 }

@@ -10,8 +10,7 @@
 /* Of what is hashed; another number when other things are. */
 enum { TOPIC_HASH_VERSION = 0 };
 
-/* Topics that an expression stands for; none while it is not resolved. */
-static struct str_array resolved(const struct consumer_group *consumer, struct str text)
+struct str_array consumer_names_resolved(const struct consumer_group *consumer, struct str text)
 {
     const struct consumer_regex *regex = consumer ? consumer_regex_find(consumer, text) : NULL;
     return regex && regex->resolved ? regex->topics : (struct str_array){NULL, 0};
@@ -21,7 +20,7 @@ bool consumer_names_of(const struct consumer_group *consumer,
                        const struct consumer_subscription *subscription, struct arena *arena,
                        struct str_array *ret_names)
 {
-    struct str_array topics = resolved(consumer, subscription->regex);
+    struct str_array topics = consumer_names_resolved(consumer, subscription->regex);
     if (topics.count == 0) {
         *ret_names = subscription->topics;
         return true;
@@ -60,7 +59,8 @@ bool consumer_names_after(const struct consumer_group *consumer,
     struct str_array before = change->before ? change->before->topics : none;
     struct str_array after = change->after ? change->after->topics : none;
     struct str_array gone = consumer ? orphaned(consumer, change) : none;
-    struct str_array come = change->after ? resolved(consumer, change->after->regex) : none;
+    struct str_array come =
+        change->after ? consumer_names_resolved(consumer, change->after->regex) : none;
     size_t room = (size_t)after.count + (size_t)come.count;
     if (consumer)
         room += map_count(&consumer->topics);

@@ -19,6 +19,8 @@ bool consumer_names_after(const struct consumer_group *consumer,
 bool consumer_names_of(const struct consumer_group *consumer,
                        const struct consumer_subscription *subscription, struct arena *arena,
                        struct str_array *ret_names);
+/* The topics that the group's expression stands for; none while it is not resolved. */
+struct str_array consumer_names_resolved(const struct consumer_group *consumer, struct str regex);
 
 /* Kafka's hash of those of the topics that exist: ids, names, partitions, racks of their replicas.
  * 0 where there is none. `image` may be NULL. */

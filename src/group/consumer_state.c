@@ -17,6 +17,30 @@
 #include "group/names.h"
 #include "metadata/delta.h"
 
+/* ---- texts ---- */
+
+struct consumer_texts *consumer_texts_create(void)
+{
+    struct consumer_texts *texts = group_alloc(sizeof *texts);
+    atomic_init(&texts->references, 1);
+    arena_init(&texts->arena, 0);
+    return texts;
+}
+
+struct consumer_texts *consumer_texts_ref(struct consumer_texts *texts)
+{
+    atomic_fetch_add_explicit(&texts->references, 1, memory_order_relaxed);
+    return texts;
+}
+
+void consumer_texts_unref(struct consumer_texts *texts)
+{
+    if (!texts || atomic_fetch_sub_explicit(&texts->references, 1, memory_order_acq_rel) != 1)
+        return;
+    arena_close(&texts->arena);
+    free(texts);
+}
+
 /* ---- look-ups ---- */
 
 struct consumer_member *consumer_member_find(const struct consumer_group *consumer, struct str id)
@@ -172,7 +196,6 @@ static struct consumer_regex *regex_get(struct consumer_group *consumer, struct 
     if (text.size > 0)
         memcpy(regex + 1, text.data, (size_t)text.size);
     regex->regex = (struct str){(const char *)(regex + 1), text.size};
-    arena_init(&regex->texts, 0);
     must(map_put_str(&consumer->regexes, regex->regex, &found) == 1);
     *found = regex;
     consumer_regex_recount(consumer, regex);
@@ -185,7 +208,7 @@ static void regex_drop_if_unused(struct consumer_group *consumer, struct consume
         return;
     must(map_remove_str(&consumer->regexes, regex->regex, NULL));
     group_hold(consumer->shard, -regex->held);
-    arena_close(&regex->texts);
+    consumer_texts_unref(regex->texts);
     free(regex);
 }
 
@@ -237,11 +260,13 @@ void consumer_set_regex(struct group_shard *shard, struct consumer_group *consum
     (void)shard;
     struct consumer_regex *regex = regex_get(consumer, text);
     regex_count(consumer, regex, -1);
-    arena_reset(&regex->texts, 0);
+    consumer_texts_unref(regex->texts);
+    regex->texts = NULL;
     regex->resolved = value != NULL;
     regex->topics = (struct str_array){NULL, 0};
     if (value) {
-        regex->topics = texts_in(&regex->texts, value->topics);
+        regex->texts = consumer_texts_create();
+        regex->topics = texts_in(&regex->texts->arena, value->topics);
         regex->version = value->version;
         regex->timestamp_ms = value->timestamp;
     }
@@ -306,7 +331,7 @@ classic_in(struct arena *arena,
 void consumer_set_subscription(struct group_shard *shard, struct consumer_member *member,
                                const struct consumer_subscription *from)
 {
-    struct arena before = member->texts;
+    struct consumer_texts *before = member->texts;
     int was_classic = member->in_group && member->subscription.classic;
     int from_classic = from->classic != NULL;
     if (member->in_group) {
@@ -316,8 +341,8 @@ void consumer_set_subscription(struct group_shard *shard, struct consumer_member
         member->in_group = true;
         member->group->member_count++;
     }
-    arena_init(&member->texts, 0);
-    struct arena *texts = &member->texts;
+    member->texts = consumer_texts_create();
+    struct arena *texts = &member->texts->arena;
     member->subscription = (struct consumer_subscription){
         .instance_id = text_in(texts, from->instance_id),
         .rack_id = text_in(texts, from->rack_id),
@@ -329,7 +354,7 @@ void consumer_set_subscription(struct group_shard *shard, struct consumer_member
         .rebalance_timeout_ms = from->rebalance_timeout_ms,
         .classic = classic_in(texts, from->classic),
     };
-    arena_close(&before);
+    consumer_texts_unref(before);
     member->group->classic_count += from_classic - was_classic;
     count_subscription(member, 1);
     static_put(member);
@@ -350,7 +375,6 @@ struct consumer_member *consumer_member_get(struct group_shard *shard,
     member->group = consumer;
     member->id = text_copy(id);
     member->current.previous_epoch = CONSUMER_EPOCH_NONE;
-    arena_init(&member->texts, 0);
     consumer_timers_init(member);
     must(map_put_str(&consumer->members, member->id, &found) == 1);
     *found = member;
@@ -368,7 +392,7 @@ static void member_drop_if_unused(struct group_shard *shard, struct consumer_mem
         coord_timer_cancel(shard->shard, &member->rebalance);
     }
     group_hold(shard, -member->held);
-    arena_close(&member->texts);
+    consumer_texts_unref(member->texts);
     text_drop(&member->id);
     free(member);
 }
@@ -402,8 +426,8 @@ void consumer_leave_group(struct group_shard *shard, struct consumer_member *mem
     struct consumer_group *consumer = member->group;
     consumer->classic_count -= member->subscription.classic != NULL;
     member->subscription = (struct consumer_subscription){0};
-    arena_close(&member->texts);
-    arena_init(&member->texts, 0);
+    consumer_texts_unref(member->texts);
+    member->texts = NULL;
     consumer_member_recount(member);
     member->in_group = false;
     consumer->member_count--;

@@ -12,12 +12,11 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
+#include "group/consumer_assign.h"
 #include "group/consumer_memory.h"
 #include "group/consumer_migrate.h"
 #include "group/consumer_records.h"
 #include "group/consumer_regex.h"
-#include "group/consumer_target.h"
-#include "group/consumer_timers.h"
 #include "group/names.h"
 #include "group/records.h"
 
@@ -331,44 +330,61 @@ static int update_epoch(struct consumer_step *step, bool bump)
 
 /* ---- the target ---- */
 
-/* Members that join one after the other share an assignment: it is not computed anew before the
- * interval is over. */
-static bool is_due(const struct consumer_step *step)
+/* The member goes on towards the target that there is; of a new group that is the one of its first
+ * epoch, in which nobody has anything. */
+static void keep_target(struct consumer_step *step)
+{
+    int32_t epoch = step->consumer ? step->consumer->assignment_epoch : CONSUMER_EPOCH_NONE;
+    step->target_epoch = epoch > CONSUMER_EPOCH_FIRST ? epoch : CONSUMER_EPOCH_FIRST;
+    step->new_target = step->target ? *step->target : (struct assignment){NULL, 0};
+}
+
+/* Whether the target is the pool's to compute; settle has it begin. */
+static int look_at_size(const struct consumer_step *step, const struct consumer_change *change,
+                        bool *ret_large)
 {
     const struct consumer_group *consumer = step->consumer;
-    if (!consumer || consumer->assignment_timestamp_ms == 0)
-        return true;
-    int32_t interval_ms = consumer_assignment_interval_ms(consumer->group, step->turn);
-    int64_t since_ms = coord_ms_since(step->turn->wall_ms, consumer->assignment_timestamp_ms);
-    /* Of the future: the clock was set back, and nobody is to wait until it is there again. */
-    return since_ms < 0 || since_ms >= interval_ms;
+    int32_t count = (consumer ? consumer->member_count : 0) + (change->before ? 0 : 1);
+    struct str_array names;
+    if (!consumer_names_after(consumer, change, step->arena, &names))
+        return -ENOMEM;
+    *ret_large = consumer_assign_is_large(step->request->group_id, names, count, step->turn);
+    return 0;
 }
 
 static int update_target(struct consumer_step *step)
 {
     const struct consumer_group *consumer = step->consumer;
-    bool known = step->member || step->replaced;
+    bool known = step->member || step->replaced, large;
     const struct consumer_change change = {known ? &step->before : NULL, &step->after};
-    int32_t assignment_epoch = consumer ? consumer->assignment_epoch : CONSUMER_EPOCH_NONE;
-    if (assignment_epoch >= step->epoch || !is_due(step)) {
-        step->target_epoch = assignment_epoch;
-        if (step->target)
-            step->new_target = *step->target;
+    keep_target(step);
+    if ((consumer && consumer->assignment_epoch >= step->epoch) ||
+        !consumer_assign_is_due(consumer, step->turn))
         return 0;
-    }
-    const struct consumer_target job = {
+    int err = look_at_size(step, &change, &large);
+    if (err != 0 || large)
+        return err;
+    const struct consumer_assign job = {
+        .shard = step->shard,
         .group_id = step->request->group_id,
         .consumer = consumer,
-        .member_id = step->member_id,
-        .subscription = &step->after,
-        .target = step->target,
-        .replaced_id = step->replaced ? step->replaced->id : (struct str){NULL, 0},
+        .change = {.member_id = step->member_id,
+                   .subscription = &step->after,
+                   .last = step->target,
+                   .replaced_id = step->replaced ? step->replaced->id : (struct str){NULL, 0}},
         .epoch = step->epoch,
         .assignor = consumer_preferred_assignor(consumer, &change, step->turn->settings),
         .arena = step->arena,
     };
+    struct assignment next;
+    err = consumer_assign_now(&job, step->op, step->turn, &next);
+    if (err == KAFKA_COORDINATOR_NOT_AVAILABLE)
+        return 0; /* as long as there is no memory for more */
+    if (err != 0)
+        return err;
     step->target_epoch = step->epoch;
-    return consumer_target_compute(&job, step->op, step->turn, &step->new_target);
+    step->new_target = next;
+    return 0;
 }
 
 /* ---- the member's next step ---- */

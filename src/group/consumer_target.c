@@ -1,4 +1,4 @@
-/* From a group to the assignor's description of it, and back.
+/* From a list of members to the assignor's description of the group, and back.
  *
  * Topics of the description are in the order of their names; `by_id` finds them by id. */
 #include "group/consumer_target.h"
@@ -7,33 +7,65 @@
 #include <stdlib.h>
 
 #include "base/errors.h"
-#include "group/assignor_spec.h"
-#include "group/consumer_ops.h"
-#include "group/consumer_records.h"
 #include "group/names.h"
+
+/* ---- the members ---- */
+
+static void add_member(struct consumer_target *target, const struct consumer_group *consumer,
+                       struct str id, const struct consumer_subscription *subscription,
+                       const struct assignment *last)
+{
+    target->members[target->member_count++] = (struct target_member){
+        .id = id,
+        .instance_id = subscription->instance_id,
+        .names = subscription->topics,
+        .resolved = consumer_names_resolved(consumer, subscription->regex),
+        .has_last = last != NULL,
+        .last = last ? *last : (struct assignment){NULL, 0},
+    };
+}
+
+bool consumer_target_list(struct consumer_target *target, const struct consumer_group *consumer,
+                          const struct target_change *change)
+{
+    size_t room = (size_t)(consumer ? consumer->member_count : 0) + (change ? 1 : 0);
+    const struct consumer_member *member;
+    bool seen = false;
+    target->members = arena_array(target->arena, room, sizeof *target->members);
+    target->member_count = 0;
+    target->seed = consumer ? consumer->members.seed : 0;
+    if (!target->members)
+        return false;
+    struct map_at at = {0};
+    while (consumer && (member = consumer_member_next(consumer, &at))) {
+        bool itself = change && str_equal(member->id, change->member_id);
+        if (change && change->replaced_id.data && str_equal(member->id, change->replaced_id))
+            continue;
+        if (itself)
+            add_member(target, consumer, member->id, change->subscription, change->last);
+        else
+            add_member(target, consumer, member->id, &member->subscription,
+                       member->has_target ? &member->target : NULL);
+        seen = seen || itself;
+    }
+    if (change && !seen)
+        add_member(target, consumer, change->member_id, change->subscription, change->last);
+    return true;
+}
+
+/* ---- the description ---- */
 
 struct topic_by_id {
     struct uuid id;
     int32_t index;
 };
 
-/* What the assignor does not need to know of a member. */
-struct target_member {
-    struct str id;
-    const struct consumer_subscription *subscription;
-    const struct assignment *target; /* NULL: none */
-    struct assignment next;
-};
-
 struct target_work {
-    const struct consumer_target *job;
-    const struct coord_turn *turn;
-    struct str_array names; /* of topics that exist, parallel to `topics` */
+    struct consumer_target *target;
+    struct map indexes; /* of topics by name; -1: there is none of that name */
     struct assignor_topic *topics;
     struct topic_by_id *by_id;
-    struct target_member *members;
-    struct assignor_member *described;
-    int32_t member_count;
+    struct assignor_member *members;
     struct assignor_spec spec;
     int32_t *previous, *owners;
 };
@@ -43,31 +75,53 @@ static int by_id_order(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct uuid));
 }
 
+static bool note_names(struct map *indexes, struct str_array names)
+{
+    for (int32_t i = 0; i < names.count; i++) {
+        int32_t *place;
+        if (map_put_str(indexes, names.items[i], &place) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* All names that members want, ascending. */
+static bool find_names(struct target_work *work, struct str_array *ret_names)
+{
+    const struct consumer_target *target = work->target;
+    for (int32_t m = 0; m < target->member_count; m++)
+        if (!note_names(&work->indexes, target->members[m].names) ||
+            !note_names(&work->indexes, target->members[m].resolved))
+            return false;
+    ret_names->items = arena_array(target->arena, map_count(&work->indexes), sizeof(struct str));
+    ret_names->count = 0;
+    if (!ret_names->items)
+        return false;
+    for (struct map_at at = map_begin(&work->indexes); map_next(&work->indexes, &at);)
+        ret_names->items[ret_names->count++] = at.str;
+    names_sort_once(ret_names);
+    return true;
+}
+
 static int find_topics(struct target_work *work)
 {
-    const struct consumer_target *job = work->job;
-    const struct consumer_member *before =
-        job->consumer ? consumer_member_find(job->consumer, job->replaced_id.data ? job->replaced_id
-                                                                                  : job->member_id)
-                      : NULL;
-    const struct consumer_change change = {before ? &before->subscription : NULL,
-                                           job->subscription};
+    const struct consumer_target *target = work->target;
     struct str_array names;
     int64_t places = 0;
-    if (!consumer_names_after(job->consumer, &change, job->arena, &names))
+    if (!find_names(work, &names))
         return -ENOMEM;
-    work->names = names;
-    work->names.count = 0;
-    work->topics = arena_array(job->arena, (size_t)names.count, sizeof *work->topics);
-    work->by_id = arena_array(job->arena, (size_t)names.count, sizeof *work->by_id);
+    work->topics = arena_array(target->arena, (size_t)names.count, sizeof *work->topics);
+    work->by_id = arena_array(target->arena, (size_t)names.count, sizeof *work->by_id);
     if (!work->topics || !work->by_id)
         return -ENOMEM;
-    for (int32_t i = 0; work->turn->image && i < names.count; i++) {
-        const struct topic_image *topic = image_topic_named(work->turn->image, names.items[i]);
+    for (int32_t i = 0; i < names.count; i++) {
+        int32_t *index = map_find_str(&work->indexes, names.items[i]);
+        const struct topic_image *topic =
+            target->image ? image_topic_named(target->image, names.items[i]) : NULL;
+        *index = -1;
         if (!topic)
             continue;
-        int32_t t = work->names.count++;
-        work->names.items[t] = names.items[i];
+        int32_t t = *index = work->spec.topic_count++;
         work->topics[t] =
             (struct assignor_topic){topic->id, topic_partition_count(topic), (int32_t)places};
         work->by_id[t] = (struct topic_by_id){topic->id, t};
@@ -75,58 +129,46 @@ static int find_topics(struct target_work *work)
         if (places > ASSIGNOR_PARTITIONS_MAX)
             return KAFKA_UNKNOWN_SERVER_ERROR;
     }
-    work->spec.topic_count = work->names.count;
     work->spec.place_count = (int32_t)places;
-    qsort(work->by_id, (size_t)work->names.count, sizeof *work->by_id, by_id_order);
+    qsort(work->by_id, (size_t)work->spec.topic_count, sizeof *work->by_id, by_id_order);
     return 0;
 }
 
-static bool add_member(struct target_work *work, struct str id,
-                       const struct consumer_subscription *subscription,
-                       const struct assignment *target)
+/* The indexes of two ascending lists of names, ascending, each once. */
+static int32_t *merge(const struct target_work *work, struct str_array a, struct str_array b,
+                      int32_t *ret_count)
 {
-    struct arena *arena = work->job->arena;
-    struct str_array names;
-    if (!consumer_names_of(work->job->consumer, subscription, arena, &names))
-        return false;
-    int32_t *topics = arena_array(arena, (size_t)names.count, sizeof *topics);
-    int32_t count = 0, m = work->member_count++;
-    if (!topics)
-        return false;
-    for (int32_t i = 0; i < names.count; i++) {
-        const struct str *found = names_find(work->names, names.items[i]);
-        if (found)
-            topics[count++] = (int32_t)(found - work->names.items);
+    int32_t *indexes =
+        arena_array(work->target->arena, (size_t)a.count + (size_t)b.count, sizeof *indexes);
+    int32_t i = 0, j = 0, count = 0;
+    while (indexes && (i < a.count || j < b.count)) {
+        int order = i == a.count ? 1 : j == b.count ? -1 : str_compare(a.items[i], b.items[j]);
+        const int32_t *index = map_find_str(&work->indexes, order <= 0 ? a.items[i] : b.items[j]);
+        if (*index >= 0)
+            indexes[count++] = *index;
+        i += order <= 0;
+        j += order >= 0;
     }
-    work->described[m] = (struct assignor_member){id, subscription->instance_id, topics, count};
-    work->members[m] =
-        (struct target_member){.id = id, .subscription = subscription, .target = target};
-    return true;
+    *ret_count = count;
+    return indexes;
 }
 
-static bool find_members(struct target_work *work)
+static bool describe_members(struct target_work *work)
 {
-    const struct consumer_target *job = work->job;
-    size_t room = (size_t)(job->consumer ? job->consumer->member_count : 0) + 1;
-    const struct consumer_member *member;
-    bool seen = false;
-    work->members = arena_array(job->arena, room, sizeof *work->members);
-    work->described = arena_array(job->arena, room, sizeof *work->described);
-    if (!work->members || !work->described)
+    const struct consumer_target *target = work->target;
+    work->members = arena_array(target->arena, (size_t)target->member_count, sizeof *work->members);
+    if (!work->members)
         return false;
-    struct map_at at = {0};
-    while (job->consumer && (member = consumer_member_next(job->consumer, &at))) {
-        bool itself = str_equal(member->id, job->member_id);
-        if (job->replaced_id.data && str_equal(member->id, job->replaced_id))
-            continue;
-        seen = seen || itself;
-        if (!add_member(work, member->id, itself ? job->subscription : &member->subscription,
-                        itself               ? job->target
-                        : member->has_target ? &member->target
-                                             : NULL))
+    for (int32_t m = 0; m < target->member_count; m++) {
+        const struct target_member *from = &target->members[m];
+        struct assignor_member *to = &work->members[m];
+        to->id = from->id;
+        to->instance_id = from->instance_id;
+        to->topics = merge(work, from->names, from->resolved, &to->topic_count);
+        if (!to->topics)
             return false;
     }
-    return seen || add_member(work, job->member_id, job->subscription, job->target);
+    return true;
 }
 
 /* Who has what in the last target; what exists no more is left out. */
@@ -134,11 +176,11 @@ static void find_previous(struct target_work *work)
 {
     for (int32_t place = 0; place < work->spec.place_count; place++)
         work->previous[place] = ASSIGNOR_NOBODY;
-    for (int32_t m = 0; m < work->member_count; m++) {
-        const struct assignment *target = work->members[m].target;
+    for (int32_t m = 0; m < work->target->member_count; m++) {
+        const struct assignment *last = &work->target->members[m].last;
         const struct topic_by_id *found = NULL;
-        for (int32_t i = 0; target && i < target->count; i++) {
-            const struct assigned *item = &target->items[i];
+        for (int32_t i = 0; i < last->count; i++) {
+            const struct assigned *item = &last->items[i];
             if (work->spec.topic_count == 0)
                 break;
             if (!found || !uuid_equal(found->id, item->topic))
@@ -157,12 +199,17 @@ static void find_previous(struct target_work *work)
 /* Ascending, because topics are walked by id and partitions by number. */
 static bool collect(struct target_work *work)
 {
-    for (int32_t place = 0; place < work->spec.place_count; place++)
-        if (work->owners[place] != ASSIGNOR_NOBODY)
-            work->members[work->owners[place]].next.count++;
-    for (int32_t m = 0; m < work->member_count; m++) {
-        struct assignment *next = &work->members[m].next;
-        next->items = arena_array(work->job->arena, (size_t)next->count, sizeof *next->items);
+    struct consumer_target *target = work->target;
+    target->partition_count = 0;
+    for (int32_t place = 0; place < work->spec.place_count; place++) {
+        if (work->owners[place] == ASSIGNOR_NOBODY)
+            continue;
+        target->members[work->owners[place]].next.count++;
+        target->partition_count++;
+    }
+    for (int32_t m = 0; m < target->member_count; m++) {
+        struct assignment *next = &target->members[m].next;
+        next->items = arena_array(target->arena, (size_t)next->count, sizeof *next->items);
         next->count = 0;
         if (!next->items)
             return false;
@@ -173,49 +220,40 @@ static bool collect(struct target_work *work)
             int32_t owner = work->owners[topic->first + p];
             if (owner == ASSIGNOR_NOBODY)
                 continue;
-            struct assignment *next = &work->members[owner].next;
+            struct assignment *next = &target->members[owner].next;
             next->items[next->count++] = (struct assigned){topic->id, p, 0};
         }
     }
     return true;
 }
 
-static int put_targets(const struct target_work *work, struct coord_op *op,
-                       struct assignment *ret_target)
+static int assign(struct target_work *work)
 {
-    const struct consumer_target *job = work->job;
-    int err = 0;
-    for (int32_t m = 0; err == 0 && m < work->member_count; m++) {
-        const struct target_member *member = &work->members[m];
-        if (str_equal(member->id, job->member_id))
-            *ret_target = member->next;
-        if (!member->target || !assignment_same_partitions(member->target, &member->next))
-            err = put_consumer_target(op, job->arena, job->group_id, member->id, &member->next);
-    }
-    return err == 0
-               ? put_consumer_target_metadata(op, job->group_id, job->epoch, work->turn->wall_ms)
-               : err;
+    struct consumer_target *target = work->target;
+    int err = find_topics(work);
+    if (err != 0)
+        return err;
+    size_t places = (size_t)work->spec.place_count;
+    work->previous = arena_array(target->arena, places, sizeof *work->previous);
+    work->owners = arena_array(target->arena, places, sizeof *work->owners);
+    if (!work->previous || !work->owners || !describe_members(work))
+        return -ENOMEM;
+    find_previous(work);
+    work->spec.topics = work->topics;
+    work->spec.members = work->members;
+    work->spec.member_count = target->member_count;
+    work->spec.previous = work->previous;
+    err = target->assignor->assign(&work->spec, target->arena, work->owners);
+    if (err != 0)
+        return err;
+    return collect(work) ? 0 : -ENOMEM;
 }
 
-int consumer_target_compute(const struct consumer_target *job, struct coord_op *op,
-                            const struct coord_turn *turn, struct assignment *ret_target)
+int consumer_target_assign(struct consumer_target *target)
 {
-    struct target_work work = {.job = job, .turn = turn};
-    int err = find_topics(&work);
-    if (err != 0)
-        return err;
-    size_t places = (size_t)work.spec.place_count;
-    work.previous = arena_array(job->arena, places, sizeof *work.previous);
-    work.owners = arena_array(job->arena, places, sizeof *work.owners);
-    if (!work.previous || !work.owners || !find_members(&work))
-        return -ENOMEM;
-    find_previous(&work);
-    work.spec.topics = work.topics;
-    work.spec.members = work.described;
-    work.spec.member_count = work.member_count;
-    work.spec.previous = work.previous;
-    err = consumer_assignor(job->assignor)->assign(&work.spec, job->arena, work.owners);
-    if (err != 0)
-        return err;
-    return collect(&work) ? put_targets(&work, op, ret_target) : -ENOMEM;
+    struct target_work work = {.target = target};
+    map_init(&work.indexes, MAP_STR, sizeof(int32_t), target->seed);
+    int err = assign(&work);
+    map_close(&work.indexes);
+    return err;
 }

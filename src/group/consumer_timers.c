@@ -7,16 +7,22 @@
 
 #define NS_PER_MS INT64_C(1000000)
 
+static struct str setting_text(const struct group *group, const struct coord_turn *turn,
+                               struct str name)
+{
+    struct config_pairs pairs = {NULL, 0};
+    if (turn->image)
+        pairs = image_configs(turn->image, CONFIG_RESOURCE_GROUP, group->id);
+    return config_pairs_get(pairs, name);
+}
+
 /* A dynamic setting of the group, within the broker's bounds; `otherwise` where it has none. The
  * controller has checked it when it was set. */
 static int32_t setting(const struct group *group, const struct coord_turn *turn, struct str name,
                        int32_t min, int32_t max, int32_t otherwise)
 {
-    struct config_pairs pairs = {NULL, 0};
+    struct str text = setting_text(group, turn, name);
     int64_t value = 0;
-    if (turn->image)
-        pairs = image_configs(turn->image, CONFIG_RESOURCE_GROUP, group->id);
-    struct str text = config_pairs_get(pairs, name);
     if (!text.data || text.size < 1 || text.size > 10)
         return otherwise;
     for (int32_t i = 0; i < text.size; i++) {
@@ -54,6 +60,13 @@ int32_t consumer_assignment_interval_ms(const struct group *group, const struct 
                    settings->group_consumer_min_assignment_interval_ms,
                    settings->group_consumer_max_assignment_interval_ms,
                    settings->group_consumer_assignment_interval_ms);
+}
+
+bool consumer_assignor_offload(const struct group *group, const struct coord_turn *turn)
+{
+    struct str text = setting_text(group, turn, STR("consumer.assignor.offload.enable"));
+    return text.data ? str_equal(text, STR("true"))
+                     : turn->settings->group_consumer_assignor_offload;
 }
 
 void consumer_session_start(struct group_shard *shard, struct consumer_member *member,

@@ -22,5 +22,7 @@ void consumer_rebalance_start(struct group_shard *shard, struct consumer_member 
 int32_t consumer_session_timeout_ms(const struct group *group, const struct coord_turn *turn);
 int32_t consumer_heartbeat_interval_ms(const struct group *group, const struct coord_turn *turn);
 int32_t consumer_assignment_interval_ms(const struct group *group, const struct coord_turn *turn);
+/* Whether large assignments are computed by the pool. */
+bool consumer_assignor_offload(const struct group *group, const struct coord_turn *turn);
 
 #endif

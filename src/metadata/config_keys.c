@@ -10,7 +10,6 @@
 /* Reasons that many keys share. */
 #define WHY_ALONE "there is one broker so far, so each partition has one replica"
 #define WHY_CLASS "a Java class cannot be loaded"
-#define WHY_ASSIGNMENT "assignments are computed with the heartbeat that asks for them"
 #define WHY_LINGER "coordinators write records at once, from no buffer that is kept"
 #define WHY_LOADS "coordinators read their logs a mebibyte at a time"
 #define WHY_ONE_NODE "broker and controller are one process and its only voter"

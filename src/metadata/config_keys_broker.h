@@ -133,6 +133,8 @@ struct broker_settings {
     int32_t group_consumer_assignment_interval_ms;
     int32_t group_consumer_min_assignment_interval_ms;
     int32_t group_consumer_max_assignment_interval_ms;
+    bool group_consumer_assignor_offload;
+    int64_t group_assignor_inline_max; /* jackdaw.group.assignor.inline.max */
     int32_t group_consumer_regex_refresh_interval_ms;
     bool group_consumer_upgrade, group_consumer_downgrade; /* group.consumer.migration.policy */
     const char *group_consumer_assignors[2]; /* "uniform", "range": the first is the default */

@@ -72,6 +72,8 @@ static const struct {
     FIELD(group_initial_rebalance_delay_ms, GROUP_INITIAL_REBALANCE_DELAY_MS),
     FIELD(group_max_size, GROUP_MAX_SIZE),
     FIELD(group_memory_bytes, JACKDAW_GROUP_MEMORY_BYTES),
+    FIELD(group_assignor_inline_max, JACKDAW_GROUP_ASSIGNOR_INLINE_MAX),
+    FIELD(group_consumer_assignor_offload, GROUP_CONSUMER_ASSIGNOR_OFFLOAD_ENABLE),
     FIELD(group_consumer_max_size, GROUP_CONSUMER_MAX_SIZE),
     FIELD(group_consumer_session_timeout_ms, GROUP_CONSUMER_SESSION_TIMEOUT_MS),
     FIELD(group_consumer_min_session_timeout_ms, GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS),

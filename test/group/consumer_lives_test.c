@@ -1,6 +1,8 @@
 /* Random lives of consumer groups. Members join, leave, come back, change their minds, fall silent
  * and hold on to what they have; topics come, grow and go; the process dies again and again.
  *
+ * Every other life has its assignments computed by a pool that now and then takes its time.
+ *
  * At every moment no partition has two owners among the members that the group knows; what a load
  * makes of the log is what was there; and when it calms down, each partition that is wanted has an
  * owner. */
@@ -229,14 +231,17 @@ static void step(struct world *world)
         group_kit_pass(&world->kit, 1000 + pick(world, 9000));
     } else if (what < 94) {
         change_topics(world);
-    } else if (what < 97) {
+    } else if (what < 96) {
         crash(world);
+    } else if (what < 99) {
+        world->kit.jobs_held = !world->kit.jobs_held;
     }
     check_owners(world);
 }
 
 static void calm_down(struct world *world)
 {
+    world->kit.jobs_held = false;
     for (int round = 0; round < 40; round++) {
         group_kit_pass(&world->kit, 5000);
         for (int m = 0; m < MEMBERS; m++) {
@@ -259,6 +264,7 @@ static void no_partition_ever_has_two_owners_and_in_the_end_each_has_one(void **
         struct world *world = calloc(1, sizeof *world);
         static const int32_t counts[CONSUMER_TOPICS] = {3, 4, 5, 6};
         consumer_kit_init(&world->kit);
+        world->kit.broker.group_consumer_assignor_offload = seed % 2 == 0;
         memcpy(world->counts, counts, sizeof counts);
         world->random = seed * 7919;
         for (int i = 0; i < STEPS; i++)

@@ -334,6 +334,8 @@ static void begin_broker(struct world *world, struct sim *sim)
     snprintf(world->assignment_interval, sizeof world->assignment_interval,
              "group.consumer.assignment.interval.ms=%d", (int)dice(world, 2) * 1000);
     world->overrides[count++] = world->assignment_interval;
+    if (dice(world, 2) == 0) /* each assignment is computed beside the requests */
+        world->overrides[count++] = "jackdaw.group.assignor.inline.max=0";
     /* A group that expires begins again with generation 1. */
     world->overrides[count++] = "offsets.retention.check.interval.ms=86400000";
     if (world->broker.power) /* what is acknowledged is on the device */
