@@ -397,6 +397,13 @@ struct bytes fixture_batch_make(struct arena *arena, const struct fixture_batch 
     return bytes;
 }
 
+struct bytes fixture_plain_batch(struct arena *arena, int32_t count)
+{
+    struct fixture_batch batch = {
+        .count = count, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
+    return fixture_batch_make(arena, &batch);
+}
+
 const struct produce_request *produce_of(struct arena *arena, const char *topic, int32_t partition,
                                          int16_t acks, struct bytes batch)
 {
@@ -421,9 +428,7 @@ int64_t peer_produce(int peer, const char *topic, int32_t partition, int32_t cou
 {
     struct arena arena;
     arena_init(&arena, 0);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = count, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, count);
     struct produce_response response;
     peer_call(peer, &arena, API_PRODUCE, 11, produce_of(&arena, topic, partition, -1, batch),
               &response);

@@ -97,6 +97,7 @@ struct fixture_batch {
     int32_t base_sequence;
 };
 struct bytes fixture_batch_make(struct arena *arena, const struct fixture_batch *batch);
+struct bytes fixture_plain_batch(struct arena *arena, int32_t count); /* without a producer */
 
 /* A Produce request of one batch to one partition, in the arena. */
 const struct produce_request *produce_of(struct arena *arena, const char *topic, int32_t partition,

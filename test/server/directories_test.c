@@ -83,9 +83,7 @@ static int16_t produce_error(struct broker_fixture *fixture, int32_t partition)
 {
     struct arena arena;
     arena_init(&arena, 0);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 1);
     struct produce_response response;
     int peer = peer_connect(fixture);
     peer_call(peer, &arena, API_PRODUCE, 9, produce_of(&arena, "orders", partition, -1, batch),

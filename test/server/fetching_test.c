@@ -379,10 +379,7 @@ static void who_asks_the_wrong_broker_is_told_the_right_one(void **state)
     assert_int_equal(only(&fetched)->current_leader.leader_id, -1);
     assert_int_equal(fetched.node_endpoints.count, 0);
 
-    struct bytes batch = fixture_batch_make(
-        &world->arena,
-        &(struct fixture_batch){
-            .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&world->arena, 1);
     struct produce_response produced;
     peer_call(world->producer, &world->arena, API_PRODUCE, 10,
               produce_of(&world->arena, "orders", 0, -1, batch), &produced);

@@ -156,10 +156,8 @@ static void other_key_types_are_refused(void **state)
 
 static int16_t produce_as(struct world *world, const char *topic)
 {
-    struct fixture_batch batch = {
-        .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     const struct produce_request *request =
-        produce_of(&world->arena, topic, 0, -1, fixture_batch_make(&world->arena, &batch));
+        produce_of(&world->arena, topic, 0, -1, fixture_plain_batch(&world->arena, 1));
     struct produce_response response;
     peer_call(world->peer, &world->arena, API_PRODUCE, 12, request, &response);
     return response.responses.items[0].partition_responses.items[0].error_code;

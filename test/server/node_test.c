@@ -125,9 +125,7 @@ static void a_stop_answers_a_fetch_that_waits_and_begins_nothing_behind_it(void 
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "orders", 1);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 1);
     peer_ask(peer, API_FETCH, 12, 1, fetch_of(&arena, "orders", 0, 0));
     peer_ask(peer, API_PRODUCE, 9, 2, produce_of(&arena, "orders", 0, -1, batch));
     fixture_until_fetching(fixture, "orders", 0);
@@ -502,9 +500,7 @@ static void too_small_an_isr_refuses_only_where_there_could_be_more(void **state
                                                  image_topic_named(image, STR("orders"))->id, 0);
     image_unref(image);
     atomic_store(&partition->replica_count, 3);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 1);
     struct produce_response response;
     peer_call(peer, &arena, API_PRODUCE, 9, produce_of(&arena, "orders", 0, -1, batch), &response);
     assert_int_equal(response.responses.items[0].partition_responses.items[0].error_code,

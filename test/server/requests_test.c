@@ -121,9 +121,7 @@ static void an_unknown_version_of_api_versions_is_answered_in_version_0(void **s
 /* Requests that have something in them. */
 static void sample(struct arena *arena, int which, struct writer *out)
 {
-    struct bytes batch = fixture_batch_make(
-        arena, &(struct fixture_batch){
-                   .count = 3, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(arena, 3);
     struct fetch_request *fetch;
     struct metadata_request metadata;
     switch (which) {
@@ -222,9 +220,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "samples", 1);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 1);
     struct writer out = {0};
     enum { ROUNDS = 200 };
     for (int32_t i = 0; i < ROUNDS; i++) {
@@ -282,9 +278,7 @@ static void a_produce_parked_on_the_append_lock_outlives_its_connection(void **s
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "samples", 1);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 4, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 4);
     struct partition *partition = partition_of(fixture, "samples");
     while (!parklock_try(&partition->append_lock))
         sched_yield();
@@ -312,9 +306,7 @@ static void a_deadline_that_passes_while_parked_loses_nothing(void **state)
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "samples", 1);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 4, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 4);
     struct partition *partition = partition_of(fixture, "samples");
     while (!parklock_try(&partition->append_lock))
         sched_yield();
@@ -348,9 +340,7 @@ static void a_refused_produce_without_acks_closes_the_connection(void **state)
     struct arena arena;
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 1);
     peer_ask(peer, API_PRODUCE, 9, 1, produce_of(&arena, "nowhere", 0, 0, batch));
     assert_true(peer_is_closed(peer));
     peer_close(peer);
@@ -485,10 +475,8 @@ static void a_topic_deleted_while_it_is_synced_takes_nothing_else_along(void **s
     peer_create_topic(producer, "samples", 1);
     gate_set(&gate.names_closed, true);
     int before = atomic_load(&gate.syncing_names);
-    struct fixture_batch batch = {
-        .count = 10, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     peer_ask(producer, API_PRODUCE, 9, 1,
-             produce_of(&arena, "samples", 0, 1, fixture_batch_make(&arena, &batch)));
+             produce_of(&arena, "samples", 0, 1, fixture_plain_batch(&arena, 10)));
     while (atomic_load(&gate.syncing_names) == before)
         sched_yield();
     peer_delete_topic(other, "samples");
@@ -516,14 +504,11 @@ static void a_full_disk_is_told_to_every_producer_and_once_to_the_operator(void 
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "samples", 1);
-    struct fixture_batch batch = {
-        .count = 2, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     atomic_store(&gate.write_error, -ENOSPC);
     for (int i = 0; i < 3; i++) {
         struct produce_response response;
         peer_call(peer, &arena, API_PRODUCE, 9,
-                  produce_of(&arena, "samples", 0, -1, fixture_batch_make(&arena, &batch)),
-                  &response);
+                  produce_of(&arena, "samples", 0, -1, fixture_plain_batch(&arena, 2)), &response);
         assert_int_equal(response.responses.items[0].partition_responses.items[0].error_code,
                          KAFKA_KAFKA_STORAGE_ERROR);
     }
@@ -550,11 +535,9 @@ static void a_slow_disk_does_not_hold_up_the_loop(void **state)
     atomic_store(&gate.write_ns, 0);
     assert_true(partition_is_slow(partition_of(fixture, "samples")));
     gate_set(&gate.writes_closed, true);
-    struct fixture_batch batch = {
-        .count = 2, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1};
     for (int32_t i = 0; i < 3; i++)
         peer_ask(producer, API_PRODUCE, 9, i,
-                 produce_of(&arena, "samples", 0, -1, fixture_batch_make(&arena, &batch)));
+                 produce_of(&arena, "samples", 0, -1, fixture_plain_batch(&arena, 2)));
     gate_await_waiter();
     struct metadata_request request;
     struct metadata_response metadata;
@@ -579,9 +562,7 @@ static void a_bad_checksum_is_refused_and_nothing_is_written(void **state)
     arena_init(&arena, 0);
     int peer = peer_connect(fixture);
     peer_create_topic(peer, "samples", 1);
-    struct bytes batch = fixture_batch_make(
-        &arena, &(struct fixture_batch){
-                    .count = 2, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1});
+    struct bytes batch = fixture_plain_batch(&arena, 2);
     ((uint8_t *)(uintptr_t)batch.data)[batch.size - 2] ^= 1;
     struct produce_response response;
     peer_call(peer, &arena, API_PRODUCE, 9, produce_of(&arena, "samples", 0, -1, batch), &response);
