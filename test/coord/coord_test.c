@@ -299,19 +299,28 @@ static void lost_leadership_fails_who_waits(void **state)
 
 /* ---- locks and giving up ---- */
 
+/* The first, which adds 1, waits for the partition's append lock, which the caller has now; the
+ * others, which add 10 and 100, wait for the shard behind it. */
+static struct partition *line_up(struct kit *kit, struct toy_op *first, struct toy_op *second,
+                                 struct toy_op *third)
+{
+    struct partition *partition = kit_partition(kit, 0);
+    assert_true(parklock_try(&partition->append_lock));
+    toy_op_init(first, kit, 0, "a", 1);
+    toy_op_init(second, kit, 0, "a", 10);
+    toy_op_init(third, kit, 0, "a", 100);
+    assert_false(toy_op_run(first));
+    assert_false(toy_op_run(second));
+    assert_false(toy_op_run(third));
+    return partition;
+}
+
 static void ops_take_their_turns_in_the_order_they_came(void **state)
 {
     struct kit *kit = *state;
     struct toy_op first, second, third;
-    struct partition *partition = kit_partition(kit, 0);
-    assert_true(parklock_try(&partition->append_lock));
-    toy_op_init(&first, kit, 0, "a", 1);
-    toy_op_init(&second, kit, 0, "a", 10);
-    toy_op_init(&third, kit, 0, "a", 100);
-    assert_false(toy_op_run(&first));
+    struct partition *partition = line_up(kit, &first, &second, &third);
     assert_int_equal(first.op.stage, COORD_APPEND_LOCK);
-    assert_false(toy_op_run(&second));
-    assert_false(toy_op_run(&third));
     assert_int_equal(second.decided, 0);
     parklock_release(&partition->append_lock);
     assert_int_equal(first.woken, 1);
@@ -330,14 +339,7 @@ static void an_op_can_be_given_up_in_line_for_the_shard(void **state)
 {
     struct kit *kit = *state;
     struct toy_op first, second, third;
-    struct partition *partition = kit_partition(kit, 0);
-    assert_true(parklock_try(&partition->append_lock));
-    toy_op_init(&first, kit, 0, "a", 1);
-    toy_op_init(&second, kit, 0, "a", 10);
-    toy_op_init(&third, kit, 0, "a", 100);
-    assert_false(toy_op_run(&first));
-    assert_false(toy_op_run(&second));
-    assert_false(toy_op_run(&third));
+    struct partition *partition = line_up(kit, &first, &second, &third);
     assert_true(coord_op_give_up(&second.op));
     assert_int_equal(second.decided, 0);
     parklock_release(&partition->append_lock);
@@ -350,14 +352,7 @@ static void an_op_given_up_with_the_lock_in_hand_passes_it_on(void **state)
 {
     struct kit *kit = *state;
     struct toy_op first, second, third;
-    struct partition *partition = kit_partition(kit, 0);
-    assert_true(parklock_try(&partition->append_lock));
-    toy_op_init(&first, kit, 0, "a", 1);
-    toy_op_init(&second, kit, 0, "a", 10);
-    toy_op_init(&third, kit, 0, "a", 100);
-    assert_false(toy_op_run(&first));
-    assert_false(toy_op_run(&second));
-    assert_false(toy_op_run(&third));
+    struct partition *partition = line_up(kit, &first, &second, &third);
     parklock_release(&partition->append_lock);
     assert_true(toy_op_run(&first));
     assert_int_equal(second.woken, 1);

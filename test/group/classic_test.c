@@ -13,6 +13,16 @@
 #include "group/records.h"
 #include "group_kit.h"
 
+/* The two are in a new generation, and nobody has synced; the first is its leader. */
+static void join_together(struct kit *kit, struct member members[2])
+{
+    for (int i = 0; i < 2; i++)
+        (void)member_join_as_new(&members[i]);
+    group_kit_pass(kit, 3000);
+    group_kit_pass(kit, 3000);
+    assert_true(member_joined(&members[0]) && member_joined(&members[1]));
+}
+
 /* ---- rebalances of a group that stands ---- */
 
 static void a_follower_that_rejoins_unchanged_is_told_the_current_generation(void **state)
@@ -97,11 +107,7 @@ static void who_does_not_sync_in_time_is_out_and_the_rest_rebalances(void **stat
         member_init(&m[i], kit, "g", "c");
         m[i].rebalance_ms = 10000;
     }
-    for (int i = 0; i < 2; i++)
-        (void)member_join_as_new(&m[i]);
-    group_kit_pass(kit, 3000);
-    group_kit_pass(kit, 3000);
-    assert_true(member_joined(&m[0]) && member_joined(&m[1]));
+    join_together(kit, m);
     assert_false(member_sync(&m[1])); /* the leader, m[0], is silent */
     group_kit_pass(kit, 10000);
     assert_true(member_synced(&m[1]));
@@ -146,11 +152,7 @@ static void a_rebalance_ends_the_parked_syncs(void **state)
     struct member m[3];
     for (int i = 0; i < 3; i++)
         member_init(&m[i], kit, "g", "c");
-    for (int i = 0; i < 2; i++)
-        (void)member_join_as_new(&m[i]);
-    group_kit_pass(kit, 3000);
-    group_kit_pass(kit, 3000);
-    assert_true(member_joined(&m[0]) && member_joined(&m[1]));
+    join_together(kit, m);
     assert_false(member_sync(&m[1]));
     assert_false(member_join_as_new(&m[2]));
     assert_true(member_synced(&m[1]));
@@ -164,11 +166,7 @@ static void an_assignment_that_is_not_written_is_told_to_all(void **state)
     struct member m[2];
     for (int i = 0; i < 2; i++)
         member_init(&m[i], kit, "g", "c");
-    for (int i = 0; i < 2; i++)
-        (void)member_join_as_new(&m[i]);
-    group_kit_pass(kit, 3000);
-    group_kit_pass(kit, 3000);
-    assert_true(member_joined(&m[0]) && member_joined(&m[1]));
+    join_together(kit, m);
     assert_false(member_sync(&m[1]));
     atomic_store(&kit_partition(kit, 0)->isr_size, 0);
     assert_true(member_sync(&m[0]));
@@ -245,13 +243,9 @@ static void leaving_with_a_sync_parked_ends_it(void **state)
 {
     struct kit *kit = *state;
     struct member m[2];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         member_init(&m[i], kit, "g", "c");
-        (void)member_join_as_new(&m[i]);
-    }
-    group_kit_pass(kit, 3000);
-    group_kit_pass(kit, 3000);
-    assert_true(member_joined(&m[0]) && member_joined(&m[1]));
+    join_together(kit, m);
     assert_false(member_sync(&m[1]));
     assert_int_equal(member_leave(&m[1]), 0);
     assert_true(member_synced(&m[1]));
@@ -511,11 +505,7 @@ static void no_answer_comes_before_the_assignment_is_committed(void **state)
     struct member m[2];
     for (int i = 0; i < 2; i++)
         member_init(&m[i], kit, "g", "c");
-    for (int i = 0; i < 2; i++)
-        (void)member_join_as_new(&m[i]);
-    group_kit_pass(kit, 3000);
-    group_kit_pass(kit, 3000);
-    assert_true(member_joined(&m[0]) && member_joined(&m[1]));
+    join_together(kit, m);
     assert_false(member_sync(&m[1]));
     kit->jobs_held = true; /* no commit from here on */
     struct sync_group_request *request = &m[0].sync_request;
