@@ -22,18 +22,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    consumer_kit_close(*state);
-    free(*state);
-    return 0;
-}
-
-static const struct consumer_group *group_of(struct kit *kit)
-{
-    return consumer_group_of(group_kit_group(kit, "g"));
-}
-
 /* The pool and the shard do what they have to. */
 static void assign(struct kit *kit)
 {
@@ -408,7 +396,7 @@ static void expressions_that_change_meanwhile_do_not_disturb_the_pool(void **sta
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, consumer_kit_teardown)
     const struct CMUnitTest tests[] = {
         T(a_new_group_hears_of_its_first_assignment_with_a_later_heartbeat),
         T(one_assignment_is_under_way_at_a_time),
