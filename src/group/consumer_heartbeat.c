@@ -18,9 +18,13 @@ static int refuse(struct consumer_heartbeat *heartbeat, int error, const char *m
 
 /* ---- checks without a group ---- */
 
-static bool is_empty(struct str text)
+/* As Kafka counts: with nothing in it but what Java trims, spaces and control characters. */
+static bool is_blank(struct str text)
 {
-    return text.data && text.size == 0;
+    for (int32_t i = 0; i < text.size; i++)
+        if ((uint8_t)text.data[i] > ' ')
+            return false;
+    return text.data;
 }
 
 static const char *what_is_missing(const struct consumer_group_heartbeat_request *request,
@@ -29,13 +33,13 @@ static const char *what_is_missing(const struct consumer_group_heartbeat_request
     int32_t epoch = request->member_epoch;
     if ((version >= CONSUMER_HEARTBEAT_OWN_MEMBER_ID || epoch > 0 ||
          epoch == CONSUMER_EPOCH_LEAVE) &&
-        request->member_id.size == 0)
+        is_blank(request->member_id))
         return "MemberId must not be empty.";
-    if (request->group_id.size == 0)
+    if (is_blank(request->group_id))
         return "GroupId must not be empty.";
-    if (is_empty(request->instance_id))
+    if (is_blank(request->instance_id))
         return "InstanceId must not be empty.";
-    if (is_empty(request->rack_id))
+    if (is_blank(request->rack_id))
         return "RackId must not be empty.";
     if (epoch == CONSUMER_EPOCH_JOIN) {
         if (request->rebalance_timeout_ms == -1)

@@ -61,6 +61,10 @@ static void requests_are_checked_before_any_group_is_looked_at(void **state)
     struct consumer a;
     consumer_init(&a, kit, "", "a");
     assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    consumer_init(&a, kit, " ", "a");
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    consumer_init(&a, kit, "g", "\t \n");
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
     consumer_init(&a, kit, "g", "a");
     a.rebalance_ms = -1;
     assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
@@ -70,6 +74,8 @@ static void requests_are_checked_before_any_group_is_looked_at(void **state)
     assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
     a.owned_count = 0;
     a.instance_id = "";
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
+    a.instance_id = " ";
     assert_int_equal(consumer_heartbeat(&a), KAFKA_INVALID_REQUEST);
     a.instance_id = NULL;
     a.assignor = "sticky";
