@@ -431,6 +431,27 @@ static void a_stable_group_comes_back_from_the_log_and_its_members_go_on(void **
     assert_int_equal(member_heartbeat(&m[1]), 0);
 }
 
+static void who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over(void **state)
+{
+    struct kit *kit = *state;
+    struct member m[2];
+    member_init(&m[0], kit, "g", "a");
+    member_init(&m[1], kit, "g", "b");
+    members_settle(kit, m, 2);
+    group_kit_pass(kit, m[0].session_ms - 1);
+    group_kit_restart(kit);
+    group_kit_pass(kit, m[0].session_ms - 1);
+    assert_int_equal(classic_member_count(group_kit_group(kit, "g")->classic), 2);
+    assert_int_equal(member_heartbeat(&m[0]), 0);
+    group_kit_pass(kit, 1);
+    assert_int_equal(classic_member_count(group_kit_group(kit, "g")->classic), 1);
+    assert_int_equal(member_heartbeat(&m[1]), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(member_heartbeat(&m[0]), KAFKA_REBALANCE_IN_PROGRESS);
+    group_kit_restart(kit); /* into the old generation: the rebalance was not over */
+    group_kit_pass(kit, m[0].session_ms);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
+}
+
 static int put_ghost(struct coord_op *op, void *state, const struct coord_turn *turn)
 {
     struct group_metadata_value value;
@@ -576,6 +597,7 @@ int main(void)
         T(a_new_member_whose_join_stays_parked_is_dropped_in_the_end),
         T(a_stable_group_comes_back_from_the_log_and_its_members_go_on),
         T(a_leader_that_is_no_member_keeps_nobody_from_leading),
+        T(who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over),
         T(a_rebalance_under_way_is_forgotten_by_a_restart),
         T(lost_leadership_ends_parked_requests),
         cmocka_unit_test_setup_teardown(no_answer_comes_before_the_assignment_is_committed,

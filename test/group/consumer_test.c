@@ -435,6 +435,52 @@ static void a_static_member_that_comes_back_has_what_it_had(void **state)
     assert_string_equal(consumer_owns(&back), before);
 }
 
+static void who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[3];
+    consumer_init(&m[0], kit, "g", "a");
+    consumer_init(&m[1], kit, "g", "b");
+    consumer_init(&m[2], kit, "g", "c");
+    m[2].instance_id = "i";
+    consumers_settle(m, 3);
+    assert_int_equal(consumer_leave_static(&m[2]), 0);
+    group_kit_pass(kit, 44000);
+    group_kit_restart(kit);
+    group_kit_pass(kit, 44999);
+    assert_int_equal(group_of(kit)->member_count, 3);
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    group_kit_pass(kit, 1);
+    assert_int_equal(group_of(kit)->member_count, 1);
+    assert_int_equal(consumer_heartbeat(&m[1]), KAFKA_UNKNOWN_MEMBER_ID);
+    consumers_settle(m, 1);
+    assert_string_equal(consumer_owns(&m[0]), "t0:0,1,2");
+    group_kit_restart(kit);
+    group_kit_pass(kit, 45000);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
+}
+
+static void who_holds_on_after_a_load_is_out_when_its_rebalance_timeout_is_over(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    a.rebalance_ms = 10000;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    a.holds_on = true;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    group_kit_pass(kit, 9999);
+    group_kit_restart(kit);
+    group_kit_pass(kit, 9999);
+    assert_int_equal(group_of(kit)->member_count, 2);
+    group_kit_pass(kit, 1);
+    assert_int_equal(group_of(kit)->member_count, 1);
+    consumers_settle(&b, 1);
+    assert_string_equal(consumer_owns(&b), "t0:0,1,2");
+}
+
 static void an_instance_id_in_use_is_not_released(void **state)
 {
     struct kit *kit = *state;
@@ -629,6 +675,8 @@ int main(void)
         T(the_hash_of_topics_is_kafkas),
         T(a_member_may_be_one_epoch_behind_but_no_further),
         T(a_static_member_that_comes_back_has_what_it_had),
+        T(who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over),
+        T(who_holds_on_after_a_load_is_out_when_its_rebalance_timeout_is_over),
         T(an_instance_id_in_use_is_not_released),
         T(a_static_member_that_stays_away_loses_its_place),
         T(commits_are_taken_from_members_of_this_epoch_or_of_that_of_the_partition),
