@@ -462,6 +462,38 @@ static void the_controller_knows_where_each_partition_lies(void **state)
     assert_true(uuid_equal(directory, id_of_dir(fixture, "/data")));
 }
 
+/* While the node was down an operator moved a folder into a directory that fails at the start: the
+ * controller hears of both. */
+static void a_partition_that_was_moved_into_a_failing_directory_has_no_leader(void **state)
+{
+    struct broker_fixture *fixture = *state;
+    int32_t bad = partition_in(fixture, "more");
+    struct uuid directory;
+    char from[256], to[256];
+    bool moves = false;
+    int peer = peer_connect(fixture);
+    for (int i = 0; !moves; i++) { /* of two new topics one lies in the other directory */
+        char name[16];
+        snprintf(name, sizeof name, "moved%d", i);
+        peer_create_topic(peer, name, 1);
+        peer_produce(peer, name, 0, 1);
+        snprintf(from, sizeof from, "%s/data/%s-0", fixture->dir, name);
+        snprintf(to, sizeof to, "%s/more/%s-0", fixture->dir, name);
+        moves = access(from, F_OK) == 0;
+    }
+    peer_close(peer);
+    assert_int_equal(broker_fixture_stop(fixture), 0);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(truncate(path_of(fixture, "more", bad, "/00000000000000000000.log"), 10), 0);
+    assert_int_equal(broker_fixture_start(fixture), 0);
+    char *name = strrchr(to, '/') + 1;
+    *strrchr(name, '-') = '\0';
+    await_leader(fixture, name, 0, -1, &directory);
+    assert_true(uuid_equal(directory, id_of_dir(fixture, "/more")));
+    await_leader(fixture, "orders", bad, -1, &directory);
+    await_leader(fixture, "orders", 1 - bad, 1, &directory);
+}
+
 /* It has no folder before its first record, so only the metadata knows. */
 static void an_empty_partition_stays_in_its_directory(void **state)
 {
@@ -589,6 +621,7 @@ int main(void)
         DIR_TEST(a_deletion_whose_files_go_slowly_holds_nobody_up),
         DIR_TEST(a_read_error_takes_the_directory_offline),
         DIR_TEST(the_controller_knows_where_each_partition_lies),
+        DIR_TEST(a_partition_that_was_moved_into_a_failing_directory_has_no_leader),
         DIR_TEST(an_empty_partition_stays_in_its_directory),
         DIR_TEST(a_segment_that_was_cut_is_said_and_harms_no_other_partition),
         DIR_TEST(records_that_cannot_be_sent_close_the_connection_and_are_said),
