@@ -540,7 +540,7 @@ static void conn_again(struct loop *loop, struct loop_task *task)
 
 void conn_resume(struct conn *conn)
 {
-    if (conn->closed)
+    if (conn->closed || !conn->blocked) /* nothing is held back: the socket tells of more */
         return;
     conn->blocked = false;
     if (!conn->in_turn)
@@ -552,6 +552,7 @@ static void unmute_fire(struct loop *loop, struct loop_timer *timer)
     (void)loop;
     struct conn *conn = container_of(timer, struct conn, unmute);
     conn->muted_until_ns = 0;
+    conn_watch(conn);
     conn_resume(conn);
 }
 
