@@ -192,6 +192,9 @@ int64_t log_size_bytes(const struct log *log);
 /* The place of an offset inside the log, so that a high watermark can be published as a position.
  * OFFSET_OUT_OF_RANGE outside [log start, log end]; -EAGAIN as log_read; -errno. */
 int log_locate(struct log *log, int64_t offset, bool may_block, struct log_position *ret_position);
+/* The same for the first unstable offset, as it was read, without waiting: as a rule its place was
+ * noted when it was appended. */
+int log_locate_unstable(struct log *log, int64_t offset, struct log_position *ret_position);
 
 struct log_time_result {
     int64_t offset; /* -1: none */

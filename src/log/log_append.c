@@ -324,6 +324,19 @@ static void forget_verification(struct log *log, const struct batch *batch,
     verifications_forget(&log->verifications, batch->producer_id);
 }
 
+/* Remember where the batch is if it opened a transaction: the last stable offset may come to stand
+ * before it, and nobody should have to search for its place then. Under list_lock. */
+static void note_place(struct log *log, const struct segment *segment, const struct batch *batch,
+                       int32_t position)
+{
+    struct open_txn *open = producers_open_at(&log->producers, batch->base_offset);
+    if (!open)
+        return;
+    open->segment_base = segment->base_offset;
+    open->position = position;
+    open->file_epoch = log_file_epoch(log);
+}
+
 /* Take note of written batches: index entries, producers, ended transactions. */
 static int note_batches(struct log *log, struct segment *segment, const struct validated *records,
                         int32_t position, struct file_ref *txn_file, int16_t transaction_version)
@@ -348,6 +361,7 @@ static int note_batches(struct log *log, struct segment *segment, const struct v
         if (batch_is_transactional(batch)) {
             log_publish_unstable(log);
             forget_verification(log, batch, end, transaction_version);
+            note_place(log, segment, batch, position - batch->size);
         }
         pthread_mutex_unlock(&log->list_lock);
         if (ended && completed.aborted)

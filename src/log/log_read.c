@@ -240,3 +240,18 @@ int log_locate(struct log *log, int64_t offset, bool may_block, struct log_posit
     segment_unref(log, segment);
     return err;
 }
+
+int log_locate_unstable(struct log *log, int64_t offset, struct log_position *ret_position)
+{
+    struct log_position noted = {offset, -1, 0, 0};
+    pthread_mutex_lock(&log->list_lock);
+    const struct open_txn *open = producers_open_at(&log->producers, offset);
+    if (open)
+        noted = (struct log_position){offset, open->segment_base, open->position, open->file_epoch};
+    pthread_mutex_unlock(&log->list_lock);
+    /* A log that was cut or cleaned since may have it in another place. */
+    if (noted.segment_base < 0 || noted.file_epoch != log_file_epoch(log))
+        return log_locate(log, offset, false, ret_position);
+    *ret_position = noted;
+    return 0;
+}

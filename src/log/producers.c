@@ -288,7 +288,7 @@ static void open_insert(struct producers *producers, int64_t first_offset, int64
     int32_t at = open_find(producers, first_offset);
     memmove(producers->open + at + 1, producers->open + at,
             sizeof *producers->open * (size_t)(producers->open_count - at));
-    producers->open[at] = (struct open_txn){first_offset, producer_id};
+    producers->open[at] = (struct open_txn){first_offset, producer_id, .segment_base = -1};
     producers->open_count++;
 }
 
@@ -410,6 +410,13 @@ int64_t producers_first_unstable(const struct producers *producers)
     int64_t open = producers->open_count ? producers->open[0].first_offset : INT64_MAX;
     int64_t decided = producers->decided_count ? producers->decided[0].first_offset : INT64_MAX;
     return open < decided ? open : decided;
+}
+
+struct open_txn *producers_open_at(const struct producers *producers, int64_t first_offset)
+{
+    int32_t at = open_find(producers, first_offset);
+    bool found = at < producers->open_count && producers->open[at].first_offset == first_offset;
+    return found ? &producers->open[at] : NULL;
 }
 
 bool producers_release(struct producers *producers, int64_t high_watermark)

@@ -40,6 +40,9 @@ _Static_assert(sizeof(struct producer) == 152, "a producer costs 152 bytes");
 struct open_txn {
     int64_t first_offset;
     int64_t producer_id;
+    int64_t segment_base; /* where its first batch is; -1: not known */
+    int32_t position;
+    uint32_t file_epoch; /* of the log, when that was noted */
 };
 struct decided_txn {
     int64_t first_offset;
@@ -116,6 +119,8 @@ bool producer_may_miss_batches(const struct producer *producer);
 
 /* The least first offset of open and of decided transactions; INT64_MAX when there is none. */
 int64_t producers_first_unstable(const struct producers *producers);
+/* The open transaction that begins with this offset, or NULL. */
+struct open_txn *producers_open_at(const struct producers *producers, int64_t first_offset);
 /* Forget decided transactions that ended below the offset; whether there were any. */
 bool producers_release(struct producers *producers, int64_t high_watermark);
 

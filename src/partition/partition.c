@@ -108,7 +108,7 @@ static void marks_advance(struct partition *partition, struct log_position end)
         stable = (struct log_position){unstable, -1, 0};
         if (unstable !=
             atomic_load_explicit(&partition->last_stable_at.offset, memory_order_relaxed))
-            log_locate(log, unstable, false, &stable);
+            log_locate_unstable(log, unstable, &stable);
     }
     if (stable.offset > watermark_get(&partition->last_stable))
         position_publish(&partition->last_stable_at, stable);
@@ -129,7 +129,7 @@ void partition_reset_marks(struct partition *partition)
     log_set_high_watermark(partition->log, end.offset);
     struct log_position stable = end;
     int64_t unstable = log_first_unstable(partition->log);
-    if (unstable < end.offset && log_locate(partition->log, unstable, false, &stable) != 0)
+    if (unstable < end.offset && log_locate_unstable(partition->log, unstable, &stable) != 0)
         stable = (struct log_position){unstable, -1, 0};
     position_publish(&partition->high_watermark_at, end);
     position_publish(&partition->last_stable_at, stable);

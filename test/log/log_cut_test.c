@@ -287,6 +287,39 @@ static void spans_of_a_cut_file_keep_their_bytes(void **state)
     assert_int_equal(kit_read_all(kit, 0, 1 << 20, NULL), 13);
 }
 
+/* Where the last stable offset stands while the transaction at 20 is open. */
+static void is_unstable_at(struct kit *kit, int64_t offset, bool without_reading)
+{
+    struct log_position noted, found;
+    int64_t before = ram_disk_bytes_read(kit->disk);
+    assert_int_equal(log_first_unstable(kit->log), offset);
+    assert_int_equal(log_locate_unstable(kit->log, offset, &noted), 0);
+    assert_int_equal(ram_disk_bytes_read(kit->disk) == before, without_reading);
+    assert_int_equal(log_locate(kit->log, offset, true, &found), 0);
+    assert_int_equal(noted.offset, offset);
+    assert_int_equal(noted.segment_base, found.segment_base);
+    assert_int_equal(noted.position, found.position);
+    assert_int_equal(noted.file_epoch, found.file_epoch);
+}
+
+static void the_place_of_an_open_transaction_is_known_without_reading(void **state)
+{
+    struct kit *kit = *state;
+    kit_fill(kit, 20, 100);
+    for (int i = 0; i < 3; i++) {
+        struct kit_batch batch = {.producer_id = i + 1, .transactional = true, .value_size = 50};
+        assert_int_equal(kit_append(kit, &batch), 0);
+        is_unstable_at(kit, 20, true);
+    }
+    /* The first one ends: the second is the first now. */
+    struct kit_batch marker = {.marker = 1, .producer_id = 1};
+    assert_int_equal(kit_append(kit, &marker), 0);
+    log_set_high_watermark(kit->log, log_end_offset(kit->log));
+    is_unstable_at(kit, 21, true);
+    assert_int_equal(log_truncate(kit->log, 22), 0);
+    is_unstable_at(kit, log_first_unstable(kit->log), false);
+}
+
 static void a_hint_from_before_a_cut_is_not_believed(void **state)
 {
     struct kit *kit = *state;
@@ -541,6 +574,7 @@ int main(void)
         TEST(cutting_leaves_the_batches_below),
         TEST(cutting_within_a_batch_drops_it_whole),
         TEST(spans_of_a_cut_file_keep_their_bytes),
+        TEST(the_place_of_an_open_transaction_is_known_without_reading),
         TEST(a_hint_from_before_a_cut_is_not_believed),
         TEST(cutting_everything_starts_where_told),
         TEST(a_cut_below_the_recovery_point_is_remembered),
