@@ -12,10 +12,11 @@
 #include "server/handlers/fetch_private.h"
 
 #define NS_PER_MS INT64_C(1000000)
-/* That there is still nothing may be said later by this part of the wait, to all who have waited
- * together: consumers without records are most of what a quiet broker does, and what they cost is
- * the loop's waking up in the cold. */
+/* That there is still nothing may be said later by this part of the wait, but not by more than
+ * that, to all who have waited together: consumers without records are most of what a quiet broker
+ * does, and what they cost is the loop's waking up in the cold. */
 #define FETCH_SLACK_SHARE 32
+#define FETCH_SLACK_MAX_NS (20 * NS_PER_MS)
 
 /* ---- which partitions ---- */
 
@@ -212,8 +213,9 @@ static void fetch_park(struct request *request, struct fetch_work *work)
     work->parked = true;
     request_charge(request); /* of what a request without a session watches */
     int64_t wait_ns = (int64_t)body->max_wait_ms * NS_PER_MS;
+    int64_t slack_ns = wait_ns / FETCH_SLACK_SHARE;
     request_set_deadline_about(request, request->home->loop.now_ns + wait_ns,
-                               wait_ns / FETCH_SLACK_SHARE);
+                               slack_ns < FETCH_SLACK_MAX_NS ? slack_ns : FETCH_SLACK_MAX_NS);
 }
 
 /* ---- all of it ---- */
