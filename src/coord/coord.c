@@ -132,13 +132,18 @@ void coord_follow(struct coord *coord, const struct topic_image *topic, bool ima
     if (coord->stopped)
         return;
     int32_t count = topic ? topic_partition_count(topic) : 0;
-    struct shard_table *table = table_for(coord, topic ? topic->id : (struct uuid){{0}}, count);
+    struct uuid topic_id = topic ? topic->id : (struct uuid){{0}};
+    bool same = uuid_equal(table_now(coord)->topic_id, topic_id);
+    struct shard_table *table = table_for(coord, topic_id, count);
     struct wakes wakes;
     wakes_init(&wakes);
     for (int32_t i = 0; i < count; i++)
         follow_one(coord, table, i, &wakes, image_changed);
     wakes_run(&wakes);
-    atomic_store(&coord->count, count);
+    /* Where an id belongs depends on the count: were it to grow, what is known of the ids would be
+     * looked for where it is not. */
+    if (!same || coord_shard_count(coord) == 0)
+        atomic_store(&coord->count, count);
 }
 
 void coord_stop(struct coord *coord)

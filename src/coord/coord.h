@@ -158,7 +158,8 @@ void coord_gap(struct coord *coord, struct loop *loop);
 
 /* The partition of the internal topic that a group or transactional id belongs to: Java's
  * String.hashCode over UTF-16 code units, made non-negative as Kafka's Utils.abs does, modulo. -1
- * while the topic does not exist. Invalid UTF-8 counts as U+FFFD, as Java decodes it. */
+ * while the topic does not exist. Invalid UTF-8 counts as U+FFFD, as Java decodes it. Partitions
+ * that the topic gets later count from the next start on, as in Kafka. */
 int32_t coord_partition_for(const struct coord *coord, struct str id);
 int32_t coord_hash_partition(struct str id, int32_t count); /* count > 0 */
 int32_t java_string_hash(struct str utf8);
@@ -167,7 +168,8 @@ int32_t java_string_hash(struct str utf8);
  * NOT_COORDINATOR (we do not lead it, or it could not be loaded), COORDINATOR_NOT_AVAILABLE (the
  * topic does not exist yet), COORDINATOR_LOAD_IN_PROGRESS. */
 int coord_shard_find(struct coord *coord, int32_t partition, struct coord_shard **ret_shard);
-int32_t coord_shard_count(const struct coord *coord); /* partitions of the topic; 0: none */
+/* Partitions of the topic when it was first seen; 0: there is none. */
+int32_t coord_shard_count(const struct coord *coord);
 struct coord_shard *coord_shard_ref(struct coord_shard *shard);
 void coord_shard_unref(struct coord_shard *shard);
 int32_t coord_shard_partition(const struct coord_shard *shard);

@@ -384,6 +384,8 @@ static void grow(struct env *env, void *context)
     for (int32_t id = 1; id <= 3; id++)
         cluster_broker(&cluster, id, NULL);
     must(cluster_create_code(&cluster, "a", 2, 2) == 0);
+    must(cluster_create_code(&cluster, "__consumer_offsets", 2, 2) == 0);
+    must(cluster_create_code(&cluster, "__transaction_state", 2, 2) == 0);
     int32_t ids[] = {3, 1};
     struct create_partitions_request_assignment assignment = {{ids, 2}};
     static const struct {
@@ -403,6 +405,9 @@ static void grow(struct env *env, void *context)
          "Excessively large number of additional partitions per request."},
         {"a", 3, 1, 0, NULL},
         {"a", 5, -1, 0, NULL},
+        {"__consumer_offsets", 3, -1, KAFKA_INVALID_PARTITIONS,
+         "Where __consumer_offsets keeps what it has depends on its 2 partition(s)."},
+        {"__transaction_state", 3, -1, KAFKA_INVALID_PARTITIONS, NULL},
     };
     for (size_t i = 0; i < array_size(cases); i++) {
         struct create_partitions_request_topic topic;
@@ -428,7 +433,7 @@ static void grow(struct env *env, void *context)
     must(cluster_close(&cluster) == 0);
 }
 
-static void partitions_are_added_as_kafka_does(void **state)
+static void partitions_are_added_as_kafka_does_but_to_internal_topics(void **state)
 {
     (void)state;
     world_once(grow);
@@ -444,7 +449,7 @@ int main(void)
         cmocka_unit_test(replicas_are_spread_over_racks_and_brokers),
         cmocka_unit_test(one_bad_topic_does_not_spoil_the_others),
         cmocka_unit_test(topics_are_deleted_by_name_or_id),
-        cmocka_unit_test(partitions_are_added_as_kafka_does),
+        cmocka_unit_test(partitions_are_added_as_kafka_does_but_to_internal_topics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

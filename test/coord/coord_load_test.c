@@ -145,6 +145,24 @@ static void states_are_told_of_images(void **state)
     assert_null(kit->toys[1]);
 }
 
+static void ids_stay_where_they_are_when_the_topic_gets_more_partitions(void **state)
+{
+    struct kit *kit = *state;
+    static const char ids[] = "abcdefghijklmnopqrstuvwxyz";
+    int32_t before[26];
+    for (int i = 0; i < 26; i++)
+        before[i] = coord_partition_for(kit->coord, (struct str){&ids[i], 1});
+    kit->topic.partitions.size = KIT_PARTITIONS + 3;
+    coord_follow(kit->coord, &kit->topic, true);
+    for (int i = 0; i < 26; i++)
+        assert_int_equal(coord_partition_for(kit->coord, (struct str){&ids[i], 1}), before[i]);
+    coord_follow(kit->coord, NULL, true);
+    kit->topic.id = uuid_of(5, 6); /* made anew */
+    coord_follow(kit->coord, &kit->topic, true);
+    assert_int_equal(coord_shard_count(kit->coord), KIT_PARTITIONS + 3);
+    kit_turns(kit, 3);
+}
+
 static void a_deleted_topic_has_no_coordinator(void **state)
 {
     struct kit *kit = *state;
@@ -171,6 +189,7 @@ int main(void)
         PLAIN(an_append_of_the_old_leadership_is_seen_by_the_next_load),
         PLAIN(empty_shards_have_no_state_and_say_nothing),
         PLAIN(states_are_told_of_images),
+        PLAIN(ids_stay_where_they_are_when_the_topic_gets_more_partitions),
         PLAIN(a_deleted_topic_has_no_coordinator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
