@@ -157,6 +157,41 @@ static void a_controlled_shutdown_moves_leaders_first(void **state)
 }
 
 /* One broker alone, with and without eligible leader replicas, through a crash and a clean stop. */
+/* AlterPartition of the topic's partition 0. */
+struct isr_change {
+    int32_t leader_epoch, partition_epoch;
+    struct alter_partition_request_broker_state *isr;
+    int32_t count;
+};
+
+static struct alter_partition_response_partition_data change_isr(struct test_cluster *cluster,
+                                                                 const struct test_broker *leader,
+                                                                 const char *name,
+                                                                 const struct isr_change *change)
+{
+    struct alter_partition_request_partition_data data;
+    struct alter_partition_request_topic_data topic;
+    struct alter_partition_request request;
+    struct alter_partition_response response;
+    alter_partition_request_init(&request);
+    alter_partition_request_topic_data_init(&topic);
+    alter_partition_request_partition_data_init(&data);
+    request.broker_id = leader->id;
+    request.broker_epoch = leader->epoch;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    topic.topic_id = image_topic_named(cluster_image(cluster), str_of(name))->id;
+    topic.partitions.items = &data;
+    topic.partitions.count = 1;
+    data.leader_epoch = change->leader_epoch;
+    data.partition_epoch = change->partition_epoch;
+    data.new_isr_with_epochs.items = change->isr;
+    data.new_isr_with_epochs.count = change->count;
+    must(cluster_ask(cluster, API_ALTER_PARTITION, &request, &response) == 0);
+    must(response.error_code == 0);
+    return response.topics.items[0].partitions.items[0];
+}
+
 static void restart_alone(struct env *env, void *context)
 {
     (void)context;
@@ -192,26 +227,9 @@ static void restart_alone(struct env *env, void *context)
         /* The leader says that it has recovered what there is. */
         if (elr) {
             struct alter_partition_request_broker_state isr = {1, broker.epoch};
-            struct alter_partition_request_partition_data data;
-            struct alter_partition_request_topic_data topic_data;
-            struct alter_partition_request request;
-            struct alter_partition_response response;
-            alter_partition_request_init(&request);
-            alter_partition_request_topic_data_init(&topic_data);
-            alter_partition_request_partition_data_init(&data);
-            request.broker_id = 1;
-            request.broker_epoch = broker.epoch;
-            request.topics.items = &topic_data;
-            request.topics.count = 1;
-            topic_data.topic_id = image_topic_named(cluster_image(&cluster), str_of(topic))->id;
-            topic_data.partitions.items = &data;
-            topic_data.partitions.count = 1;
-            data.leader_epoch = partition->leader_epoch;
-            data.partition_epoch = partition->partition_epoch;
-            data.new_isr_with_epochs.items = &isr;
-            data.new_isr_with_epochs.count = 1;
-            must(cluster_ask(&cluster, API_ALTER_PARTITION, &request, &response) == 0);
-            must(response.topics.items[0].partitions.items[0].error_code == 0);
+            const struct isr_change change = {partition->leader_epoch, partition->partition_epoch,
+                                              &isr, 1};
+            must(change_isr(&cluster, &broker, topic, &change).error_code == 0);
             must(partition_of(&cluster, topic, 0)->leader_recovery_state == LEADER_RECOVERED);
         }
 
@@ -278,41 +296,23 @@ static void alter_isr(struct env *env, void *context)
     int32_t epoch = 0;
     for (size_t i = 0; i < array_size(cases); i++) {
         struct alter_partition_request_broker_state isr[3];
-        struct alter_partition_request_partition_data data;
-        struct alter_partition_request_topic_data topic;
-        struct alter_partition_request request;
-        struct alter_partition_response response;
-        alter_partition_request_init(&request);
-        alter_partition_request_topic_data_init(&topic);
-        alter_partition_request_partition_data_init(&data);
+        const struct isr_change change = {cases[i].leader_epoch, cases[i].partition_epoch, isr,
+                                          cases[i].count};
         for (int k = 0; k < cases[i].count; k++) {
             int32_t id = cases[i].isr[k];
             isr[k].broker_id = id;
             isr[k].broker_epoch = id < 4 ? brokers[id].epoch : 0;
         }
         isr[cases[i].count - 1].broker_epoch += cases[i].epoch_shift;
-        request.broker_id = leader;
-        request.broker_epoch = brokers[leader].epoch;
-        request.topics.items = &topic;
-        request.topics.count = 1;
-        topic.topic_id = image_topic_named(cluster_image(&cluster), STR("t"))->id;
-        topic.partitions.items = &data;
-        topic.partitions.count = 1;
-        data.leader_epoch = cases[i].leader_epoch;
-        data.partition_epoch = cases[i].partition_epoch;
-        data.new_isr_with_epochs.items = isr;
-        data.new_isr_with_epochs.count = cases[i].count;
-        must(cluster_ask(&cluster, API_ALTER_PARTITION, &request, &response) == 0);
-        must(response.error_code == 0);
-        const struct alter_partition_response_partition_data *result =
-            &response.topics.items[0].partitions.items[0];
-        must(result->error_code == cases[i].code);
+        const struct alter_partition_response_partition_data result =
+            change_isr(&cluster, &brokers[leader], "t", &change);
+        must(result.error_code == cases[i].code);
         partition = partition_of(&cluster, "t", 0);
         epoch += i == 0 || i == array_size(cases) - 2;
         must(partition->partition_epoch == epoch);
-        if (result->error_code == 0) {
-            must(result->leader_id == leader && result->leader_epoch == 0);
-            must(result->partition_epoch == epoch && result->isr.count == cases[i].count);
+        if (result.error_code == 0) {
+            must(result.leader_id == leader && result.leader_epoch == 0);
+            must(result.partition_epoch == epoch && result.isr.count == cases[i].count);
             must(partition->isr.count == cases[i].count);
         }
     }

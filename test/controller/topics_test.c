@@ -34,6 +34,35 @@ static void a_new_cluster_gets_its_features(void **state)
     world_once(boot);
 }
 
+static const struct {
+    const char *name;
+    int32_t partitions;
+    int16_t factor;
+    int16_t code;
+    const char *message;
+} create_cases[] = {
+    {"orders", 1, 1, KAFKA_TOPIC_ALREADY_EXISTS, "Topic 'orders' already exists."},
+    {"", 1, 1, KAFKA_INVALID_TOPIC_EXCEPTION,
+     "Topic name is invalid: the empty string is not allowed"},
+    {"..", 1, 1, KAFKA_INVALID_TOPIC_EXCEPTION, "Topic name is invalid: '..' is not allowed"},
+    {"a/b", 1, 1, KAFKA_INVALID_TOPIC_EXCEPTION,
+     "Topic name is invalid: 'a/b' contains one or more characters other than ASCII "
+     "alphanumerics, '.', '_' and '-'"},
+    {"x", 0, 1, KAFKA_INVALID_PARTITIONS,
+     "Number of partitions was set to an invalid non-positive value."},
+    {"x", -2, 1, KAFKA_INVALID_PARTITIONS,
+     "Number of partitions was set to an invalid non-positive value."},
+    {"x", 1, 0, KAFKA_INVALID_REPLICATION_FACTOR,
+     "Replication factor must be larger than 0, or -1 to use the default value."},
+    {"x", 1, 2, KAFKA_INVALID_REPLICATION_FACTOR,
+     "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be "
+     "reached because only 1 broker(s) are registered or some brokers have all their log "
+     "directories cordoned."},
+    {"x", 10001, 1, KAFKA_POLICY_VIOLATION, "Excessively large number of partitions per request."},
+    {"__cluster_metadata", 1, 1, KAFKA_INVALID_REQUEST,
+     "Creation of internal topic __cluster_metadata is prohibited."},
+};
+
 static void create_some(struct env *env, void *context)
 {
     (void)context;
@@ -57,41 +86,12 @@ static void create_some(struct env *env, void *context)
     response = cluster_create(&cluster, "defaults", -1, -1);
     must(result_of(response)->num_partitions == cluster.config->settings.num_partitions);
 
-    static const struct {
-        const char *name;
-        int32_t partitions;
-        int16_t factor;
-        int16_t code;
-        const char *message;
-    } cases[] = {
-        {"orders", 1, 1, KAFKA_TOPIC_ALREADY_EXISTS, "Topic 'orders' already exists."},
-        {"", 1, 1, KAFKA_INVALID_TOPIC_EXCEPTION,
-         "Topic name is invalid: the empty string is not allowed"},
-        {"..", 1, 1, KAFKA_INVALID_TOPIC_EXCEPTION, "Topic name is invalid: '..' is not allowed"},
-        {"a/b", 1, 1, KAFKA_INVALID_TOPIC_EXCEPTION,
-         "Topic name is invalid: 'a/b' contains one or more characters other than ASCII "
-         "alphanumerics, '.', '_' and '-'"},
-        {"x", 0, 1, KAFKA_INVALID_PARTITIONS,
-         "Number of partitions was set to an invalid non-positive value."},
-        {"x", -2, 1, KAFKA_INVALID_PARTITIONS,
-         "Number of partitions was set to an invalid non-positive value."},
-        {"x", 1, 0, KAFKA_INVALID_REPLICATION_FACTOR,
-         "Replication factor must be larger than 0, or -1 to use the default value."},
-        {"x", 1, 2, KAFKA_INVALID_REPLICATION_FACTOR,
-         "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot "
-         "be "
-         "reached because only 1 broker(s) are registered or some brokers have all their log "
-         "directories cordoned."},
-        {"x", 10001, 1, KAFKA_POLICY_VIOLATION,
-         "Excessively large number of partitions per request."},
-        {"__cluster_metadata", 1, 1, KAFKA_INVALID_REQUEST,
-         "Creation of internal topic __cluster_metadata is prohibited."},
-    };
     int64_t offset = cluster_image(&cluster)->offset;
-    for (size_t i = 0; i < array_size(cases); i++) {
-        response = cluster_create(&cluster, cases[i].name, cases[i].partitions, cases[i].factor);
-        must(result_of(response)->error_code == cases[i].code);
-        must(says(result_of(response)->error_message, cases[i].message));
+    for (size_t i = 0; i < array_size(create_cases); i++) {
+        response = cluster_create(&cluster, create_cases[i].name, create_cases[i].partitions,
+                                  create_cases[i].factor);
+        must(result_of(response)->error_code == create_cases[i].code);
+        must(says(result_of(response)->error_message, create_cases[i].message));
     }
     char name[260];
     memset(name, 'a', sizeof name);
@@ -140,6 +140,86 @@ static void names_that_differ_in_dots_and_underscores_collide(void **state)
     world_once(collide);
 }
 
+static const struct hand_case {
+    int8_t first[3], second[3]; /* partition, which of the lists, replicas */
+    int16_t factor;
+    int16_t code;
+    const char *message;
+} hand_cases[] = {
+    {{0, 0, 3}, {1, 1, 3}, -1, 0, NULL},
+    {{0, 2, 2}, {1, 2, 2}, -1, 0, NULL},
+    {{0, 0, 3},
+     {1, 1, 3},
+     3,
+     KAFKA_INVALID_REQUEST,
+     "A manual partition assignment was specified, but replication factor was not set to -1."},
+    {{0, 0, 3},
+     {0, 1, 3},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "Found multiple manual partition assignments for partition 0"},
+    {{0, 0, 3},
+     {2, 1, 3},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "partitions should be a consecutive 0-based integer sequence"},
+    {{0, 0, 3},
+     {1, 1, 2},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes a partition with 2 replica(s), but this is not "
+     "consistent with previous partitions, which have 3 replica(s)."},
+    {{0, 0, 3},
+     {1, 0, 0},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes an empty replica list."},
+    {{0, 4, 2},
+     {1, 4, 2},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes the broker 1 more than once."},
+    {{0, 5, 1},
+     {1, 5, 1},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "The manual partition assignment includes broker 9, but no such broker is registered."},
+    {{0, 3, 1},
+     {1, 3, 1},
+     -1,
+     KAFKA_INVALID_REPLICA_ASSIGNMENT,
+     "All brokers specified in the manual partition assignment for partition 0 are fenced or in "
+     "controlled shutdown."},
+};
+
+/* The lists are of brokers: 4 is fenced, 9 is not there. */
+static void create_case(struct test_cluster *cluster, const char *name,
+                        const struct hand_case *hand)
+{
+    int32_t lists[][3] = {{2, 3, 1}, {3, 1, 2}, {4, 1, 0}, {4, 0, 0}, {1, 1, 0}, {9, 0, 0}};
+    struct create_topics_request_creatable_replica_assignment assignments[2];
+    struct create_topics_request_creatable_topic topic;
+    struct create_topics_request request;
+    struct create_topics_response response;
+    for (int k = 0; k < 2; k++) {
+        const int8_t *want = k ? hand->second : hand->first;
+        assignments[k].partition_index = want[0];
+        assignments[k].broker_ids = (struct int32_array){lists[want[1]], want[2]};
+    }
+    create_topics_request_init(&request);
+    create_topics_request_creatable_topic_init(&topic);
+    topic.name = str_of(name);
+    topic.num_partitions = -1;
+    topic.replication_factor = hand->factor;
+    topic.assignments.items = assignments;
+    topic.assignments.count = 2;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    must(cluster_ask(cluster, API_CREATE_TOPICS, &request, &response) == 0);
+    must(result_of(&response)->error_code == hand->code);
+    must(!hand->message || says(result_of(&response)->error_message, hand->message));
+}
+
 static void create_by_hand(struct env *env, void *context)
 {
     (void)context;
@@ -150,84 +230,10 @@ static void create_by_hand(struct env *env, void *context)
     struct test_broker fenced = test_broker(4, NULL);
     must(broker_register(&cluster, &fenced) == 0);
 
-    int32_t lists[][3] = {{2, 3, 1}, {3, 1, 2}, {4, 1, 0}, {4, 0, 0}, {1, 1, 0}, {9, 0, 0}};
-    static const struct {
-        int8_t first[3]; /* partition, list, replicas */
-        int8_t second[3];
-        int16_t factor;
-        int16_t code;
-        const char *message;
-    } cases[] = {
-        {{0, 0, 3}, {1, 1, 3}, -1, 0, NULL},
-        {{0, 2, 2}, {1, 2, 2}, -1, 0, NULL},
-        {{0, 0, 3},
-         {1, 1, 3},
-         3,
-         KAFKA_INVALID_REQUEST,
-         "A manual partition assignment was specified, but replication factor was not set to -1."},
-        {{0, 0, 3},
-         {0, 1, 3},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "Found multiple manual partition assignments for partition 0"},
-        {{0, 0, 3},
-         {2, 1, 3},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "partitions should be a consecutive 0-based integer sequence"},
-        {{0, 0, 3},
-         {1, 1, 2},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes a partition with 2 replica(s), but this is not "
-         "consistent with previous partitions, which have 3 replica(s)."},
-        {{0, 0, 3},
-         {1, 0, 0},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes an empty replica list."},
-        {{0, 4, 2},
-         {1, 4, 2},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes the broker 1 more than once."},
-        {{0, 5, 1},
-         {1, 5, 1},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "The manual partition assignment includes broker 9, but no such broker is registered."},
-        {{0, 3, 1},
-         {1, 3, 1},
-         -1,
-         KAFKA_INVALID_REPLICA_ASSIGNMENT,
-         "All brokers specified in the manual partition assignment for partition 0 are fenced or "
-         "in "
-         "controlled shutdown."},
-    };
-    for (size_t i = 0; i < array_size(cases); i++) {
+    for (size_t i = 0; i < array_size(hand_cases); i++) {
         char name[16];
-        struct create_topics_request_creatable_replica_assignment assignments[2];
-        struct create_topics_request_creatable_topic topic;
-        struct create_topics_request request;
-        struct create_topics_response response;
         snprintf(name, sizeof name, "t%zu", i);
-        for (int k = 0; k < 2; k++) {
-            const int8_t *want = k ? cases[i].second : cases[i].first;
-            assignments[k].partition_index = want[0];
-            assignments[k].broker_ids = (struct int32_array){lists[want[1]], want[2]};
-        }
-        create_topics_request_init(&request);
-        create_topics_request_creatable_topic_init(&topic);
-        topic.name = str_of(name);
-        topic.num_partitions = -1;
-        topic.replication_factor = cases[i].factor;
-        topic.assignments.items = assignments;
-        topic.assignments.count = 2;
-        request.topics.items = &topic;
-        request.topics.count = 1;
-        must(cluster_ask(&cluster, API_CREATE_TOPICS, &request, &response) == 0);
-        must(result_of(&response)->error_code == cases[i].code);
-        must(!cases[i].message || says(result_of(&response)->error_message, cases[i].message));
+        create_case(&cluster, name, &hand_cases[i]);
     }
     const struct topic_image *topic = image_topic_named(cluster_image(&cluster), STR("t0"));
     must(topic_partition(topic, 0)->leader == 2 && topic_partition(topic, 1)->leader == 3);
