@@ -1,10 +1,11 @@
 """A full disk: a 64 MiB ext4 image is filled by another process while a producer sends, then freed.
 Produce is refused with an error that a client may retry, readers and metadata are served all the while,
 and after the disk is freed produce goes on, without a restart. Needs root and loop devices.
+
+    test/storage/full_disk.py [--target jackdaw|kafka] [--keep]
 """
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition  # noqa: E402
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition  # noqa: E402
 
+from lib import program  # noqa: E402
 from lib.ledger import Ledger  # noqa: E402
 from lib.load import Load, create_topic, read_back  # noqa: E402
 from lib.target import Target, TargetError  # noqa: E402
@@ -76,87 +78,101 @@ def read_some(address):
         consumer.close()
 
 
-def main():
-    name = "a_full_disk_refuses_and_resumes"
-    if os.geteuid() != 0:
-        print(f"SKIP {name} (needs root to mount)")
-        return 0
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="full-disk-"))
-    disk, why = mount_image(folder)
-    if why:
-        shutil.rmtree(folder)
-        print(f"SKIP {name} (no loop device: {why})")
-        return 0
+class Filler:
+    """Another process, which takes what is left of the disk, and again what the broker gives back by cutting a write."""
+
+    def __init__(self, disk):
+        self.path = disk / "filler"
+        self.process = subprocess.Popen(["sh", "-c", f"while :; do cat /dev/zero; sleep 0.02; done >>{self.path}"],
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def stop(self):
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def fill(target, load, filler):
+    """What is wrong while the disk is full."""
     problems = []
-    target = Target("jackdaw", folder, {"log.dirs": str(disk / "data"), "log.segment.bytes": "4194304"})
-    target.data = disk / "data"
-    ledger, lock, load = Ledger(), threading.Lock(), None
-    filler, filling = disk / "filler", None
+    if not await_still(load):
+        problems.append("records were acknowledged on a full disk")
+    # A record may still find room that was given back; it does not find it for long.
+    error = next(filter(None, (refusal(target.address) for _ in range(TRIES))), None)
+    if error is None:
+        problems.append(f"{TRIES} records were taken on a full disk")
+    elif error.code() not in RETRIABLE:
+        problems.append(f"refused for good: {error}")
+    if not read_some(target.address):
+        problems.append("readers were not served")
+    if not target.alive():
+        raise TargetError(f"the broker ended: {target.last_words()}")
+    was = load.acknowledged
+    filler.stop()
+    filler.path.unlink()
+    if not await_moved(load, was, STALL_S):
+        problems.append(f"produce did not go on {STALL_S} s after the disk was freed")
+    elif refusal(target.address) is not None:
+        problems.append("a new producer is still refused")
+    print(f"{was} acknowledged before the disk was freed")
+    return problems
+
+
+def under_load(target, disk):
+    """The load, what it was promised, and what was wrong meanwhile."""
+    pid, ledger = target.process.pid, Ledger()
+    load, filler = Load(0, target.address, TOPIC, 1, ledger, threading.Lock(), 1), None
+    load.start()
     try:
-        target.start()
-        pid = target.process.pid
-        create_topic(target.address, TOPIC, 1)
-        create_topic(target.address, "other", 1)
-        load = Load(0, target.address, TOPIC, 1, ledger, lock, 1)
-        load.start()
         if not await_moved(load, 0, 20):
             raise TargetError("the load did not begin")
-        # Another process takes what is left, and again what the broker gives back by cutting a write.
-        filling = subprocess.Popen(["sh", "-c", f"while :; do cat /dev/zero; sleep 0.02; done >>{filler}"],
-                                   stderr=subprocess.DEVNULL, start_new_session=True)
-        if not await_still(load):
-            problems.append("records were acknowledged on a full disk")
-        # A record may still find room that was given back; it does not find it for long.
-        error = next(filter(None, (refusal(target.address) for _ in range(TRIES))), None)
-        if error is None:
-            problems.append(f"{TRIES} records were taken on a full disk")
-        elif error.code() not in RETRIABLE:
-            problems.append(f"refused for good: {error}")
-        if not read_some(target.address):
-            problems.append("readers were not served")
-        if not target.alive():
-            raise TargetError(f"the broker ended: {target.last_words()}")
-        was = load.acknowledged
-        os.killpg(filling.pid, signal.SIGKILL)
-        filling.wait()
-        filling = None
-        filler.unlink()
-        if not await_moved(load, was, STALL_S):
-            problems.append(f"produce did not go on {STALL_S} s after the disk was freed")
-        elif refusal(target.address) is not None:
-            problems.append("a new producer is still refused")
+        filler = Filler(disk)
+        problems = fill(target, load, filler)
+    finally:
         load.stopping.set()
-        load.join(90)
-        problems += [f"fatal error: {load.problem}"] if load.problem else []
-        problems += load.failed[:3]
-        if not target.alive() or target.process.pid != pid:
-            problems.append("the broker ended")
+        if filler:
+            filler.stop()
+    load.join(90)
+    problems += [f"fatal error: {load.problem}"] if load.problem else []
+    problems += load.failed[:3]
+    if not target.alive() or target.process.pid != pid:
+        problems.append("the broker ended")
+    return load, ledger, problems
+
+
+def run(options, folder, disk):
+    data = disk / "data"
+    target = Target(options.target, folder, {"log.dirs": str(data), "log.segment.bytes": "4194304"})
+    target.data = data
+    with target:
+        for topic in (TOPIC, "other"):
+            create_topic(target.address, topic, 1)
+        load, ledger, problems = under_load(target, disk)
         dump = folder / "read.txt"
         count = read_back(target.address, TOPIC, 1, dump, folder / "driver.log")
         problems += ledger.check(dump, load.sent)
-        print(f"{len(ledger.promised)} acknowledged, {count} read, {was} before the disk was full")
+        print(f"{len(ledger.promised)} acknowledged, {count} read")
         status = target.stop()
-        if status != 0:
-            problems.append(f"status {status} after SIGTERM")
-    except (TargetError, KafkaException, OSError) as thrown:
-        problems.append(f"{type(thrown).__name__}: {thrown}")
-    finally:
-        if filling:
-            os.killpg(filling.pid, signal.SIGKILL)
-        if load:
-            load.stopping.set()
-        if target.alive():
-            target.kill()
-        if problems:
-            shutil.copy(target.log, "/tmp/full-disk.log") if target.log.exists() else None
-        subprocess.run(["umount", "-l", disk], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-    if problems:
-        print("\n".join(problems[:20]))
-        print(f"FAIL {name} ({problems[0][:200]}; the broker's log is /tmp/full-disk.log)")
-        return 1
-    print(f"ok {name}")
-    return 0
+    if status != 0:
+        problems.append(f"status {status} after SIGTERM")
+    return problems
+
+
+def main():
+    options, name = program.parser().parse_args(), "a_full_disk_refuses_and_resumes"
+    if os.geteuid() != 0:
+        print(f"SKIP {name} (needs root to mount)")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="full-disk-") as mounted:
+        disk, why = mount_image(pathlib.Path(mounted))
+        if why:
+            print(f"SKIP {name} (no loop device: {why})")
+            return 0
+        try:
+            return program.prove(name, options, lambda options, folder: run(options, folder, disk))
+        finally:
+            subprocess.run(["umount", "-l", disk], check=False)
 
 
 if __name__ == "__main__":
