@@ -15,7 +15,7 @@ SETTINGS = {"offsets.topic.num.partitions": "5", "transaction.state.log.num.part
             "group.consumer.min.heartbeat.interval.ms": "100", "group.consumer.heartbeat.interval.ms": "100",
             # A broker with its own groups would have them cleaned now and then; this is about what is in memory.
             "log.cleaner.enable": "false"}
-STORM = 3000
+STORM = 1500
 PATIENCE_S = 60
 
 
@@ -128,7 +128,7 @@ def storms_of_groups_and_transactions_leave_nothing(chance):
         coordinators(site)
         descriptors = site.descriptors()
         sizes = []
-        for number in range(4):
+        for number in range(10):
             site.reset_peak()
             storm(site, chance, number)
             expect_nothing_left(site)
@@ -136,7 +136,8 @@ def storms_of_groups_and_transactions_leave_nothing(chance):
             expect_memory(site, BASE + REQUEST_MEMORY)
         expect_descriptors(site, descriptors + 40)  # segments of the internal topics among them
         print(f"{STORM} each time; VmRSS afterwards {[size // MIB for size in sizes]} MiB")
-        expect(site.sanitized or sizes[-1] - sizes[1] < 8 * MIB, f"memory grows: {sizes}")
+        # The allocator needs some storms until it has pieces of all sizes.
+        expect(site.sanitized or sizes[-1] - sizes[5] < 8 * MIB, f"memory grows: {sizes}")
         with site.connect() as connection:
             stable, end = last_offset(connection, 1), last_offset(connection, 0)
             expect(stable == end, f"the last stable offset is {stable} where the log ends at {end}")
