@@ -194,6 +194,20 @@ static void positions_do_not_go_back(void **state)
     assert_non_null(strstr(why, "older generation"));
 }
 
+static void what_was_never_answered_may_come_late(void **state)
+{
+    (void)state;
+    assert_true(is_well("op=commit at=p.1 begin=1 group=g member=a generation=1 partition=0 "
+                        "offset=3 tag=late\n" COMMIT("a", "2", "4", "0", "1", "5", "x") FETCH(
+                            "6", "7", "3", " tag=late") COMMIT("b", "8", "9", "0", "2", "4", "y")));
+    /* It was there before the other one, and nobody read it afterwards. */
+    assert_false(is_well("op=commit at=p.1 begin=1 group=g member=a generation=1 partition=0 "
+                         "offset=3 tag=late\n" FETCH("2", "3", "3", " tag=late")
+                             COMMIT("a", "4", "5", "0", "1", "5", "x")
+                                 COMMIT("b", "8", "9", "0", "2", "4", "y")));
+    assert_non_null(strstr(why, "goes back"));
+}
+
 static void of_an_event_the_last_line_counts(void **state)
 {
     (void)state;
@@ -223,6 +237,7 @@ int main(void)
         cmocka_unit_test(reads_agree_with_each_other),
         cmocka_unit_test(refused_commits_have_no_effect),
         cmocka_unit_test(positions_do_not_go_back),
+        cmocka_unit_test(what_was_never_answered_may_come_late),
         cmocka_unit_test(of_an_event_the_last_line_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
