@@ -88,7 +88,7 @@ def by_assignor(context, client, assignor):
         # Python's clients' own arithmetic moves more than it need.
         if "sticky" in assignor and client.name not in ("kafka-python", "aiokafka"):
             expect((moves(alone, two), moves(two, three), moves(three, again)), (3, 2, 0), "partitions that moved")
-        if assignor == "cooperative-sticky" and "shrinks" in client.can:
+        if assignor == "cooperative-sticky" and hasattr(members["a"], "revoked"):
             expect((members["a"].revoked(), members["c"].revoked()), (moves(alone, two) + len(two["a"] - three["a"]), 0),
                    "partitions that members were told to give up")
 
@@ -107,9 +107,9 @@ def group_mixed(context, client):
         for one in context.clients:
             if one.has(("member",)):
                 members[one.name] = stack.enter_context(one.member([topic], group, name=one.name, assignors=("range",)))
-        settled(context, group, members, lambda found: sizes(found) == [3, 3, 3, 3], "all of them")
+        settled(context, group, members, lambda found: sizes(found) == [2, 2, 2, 3, 3], "all of them")
         members.pop(client.name).close()
-        settled(context, group, members, lambda found: sizes(found) == [4, 4, 4], "those that are left")
+        settled(context, group, members, lambda found: sizes(found) == [3] * 4, "those that are left")
 
 
 @scenario("group-vote", "the members' votes decide on the assignor, and who knows none of the group's is refused", "member",
@@ -149,7 +149,7 @@ def group_dies(context, client):
         settled(context, group, members, lambda found: sizes(found) == [4], "the one that is left")
 
 
-@scenario("group-subscription", "members change what they subscribe to", "member", "shrinks", settings=QUICK)
+@scenario("group-subscription", "members change what they subscribe to", "member", "shrinks", "resubscribes", settings=QUICK)
 def group_subscription(context, client):
     one, other, group, members = filled(context, 2, 2), filled(context, 2, 2), context.name("subscription"), {}
     with client.member([one], group, name="a") as members["a"], client.member([one], group, name="b") as members["b"]:
@@ -175,7 +175,7 @@ def group_pattern(context, client):
 
 
 @scenario("group-deleted-topic", "a topic that is deleted goes from the assignment, and its committed offsets go", "member", "shrinks",
-          settings={**QUICK, "auto.create.topics.enable": "false"})
+          "commits", settings={**QUICK, "auto.create.topics.enable": "false"})  # kafka-python would make it anew
 def group_deleted_topic(context, client):
     kept, gone, group, members = filled(context, 2, 2), filled(context, 2, 2), context.name("deleted"), {}
     with client.member([kept, gone], group, name="a", metadata_ms=500) as members["a"]:

@@ -152,7 +152,7 @@ class AioTransactional:
 class Aio(Client):
     name = "aiokafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "static", "shrinks",
-                     "fenced-producer", "range", "roundrobin", "sticky", "patterns"})
+                     "fenced-producer", "range", "roundrobin", "sticky", "patterns", "resubscribes", "commits"})
     kinds = {"topic": ConfigResourceType.TOPIC, "broker": ConfigResourceType.BROKER}
 
     def __init__(self, context):

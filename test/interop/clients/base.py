@@ -13,13 +13,14 @@ need. `can` holds finer abilities that a method does not show:
     static                       a member of a group can have a name of its own
     fenced-member                a member says that another has its name
     fenced-producer              a producer says that another has its transactional id, and disturbs that one no more
-    stalls                       a member may be told how soon it is late
+    stalls                       a member that is not polled leaves, when its time is over (librdkafka: once it has taken what it was
+                                 assigned; as long as that callback waits it only sends heartbeats)
     consumer-protocol            a member can speak the protocol of KIP-848
     server-regex                 and have the broker find topics by a regular expression: member(pattern(…), …)
     range, roundrobin, sticky, cooperative-sticky   its members know this assignor
     patterns                     a member can subscribe to a pattern, ^…
-    shrinks                      a member tells soon that partitions were taken from it (kafka-python 3.0.12 goes on
-                                 naming the old ones in half of the runs, against Apache Kafka as well)
+    resubscribes, commits        a member can be told so while it is one
+    shrinks                      a member tells soon that partitions were taken from it
 
 `consume_group` reads that many records as a group, commits and leaves. `member` is a member of a group for as
 long as its context lasts: poll() a little, owned() partitions, held() with their topics, how many were
@@ -35,8 +36,8 @@ ERRORS = {
     10: "MESSAGE_TOO_LARGE", 17: "INVALID_TOPIC_EXCEPTION", 35: "UNSUPPORTED_VERSION", 36: "TOPIC_ALREADY_EXISTS",
     37: "INVALID_PARTITIONS", 38: "INVALID_REPLICATION_FACTOR", 40: "INVALID_CONFIG", 41: "NOT_CONTROLLER",
     42: "INVALID_REQUEST", 68: "NON_EMPTY_GROUP", 69: "GROUP_ID_NOT_FOUND", 44: "POLICY_VIOLATION", 47: "INVALID_PRODUCER_EPOCH",
-    48: "INVALID_TXN_STATE", 50: "INVALID_TRANSACTION_TIMEOUT", 51: "CONCURRENT_TRANSACTIONS", 87: "INVALID_RECORD",
-    90: "PRODUCER_FENCED", 120: "TRANSACTION_ABORTABLE",
+    48: "INVALID_TXN_STATE", 50: "INVALID_TRANSACTION_TIMEOUT", 51: "CONCURRENT_TRANSACTIONS", 82: "FENCED_INSTANCE_ID",
+    87: "INVALID_RECORD", 90: "PRODUCER_FENCED", 120: "TRANSACTION_ABORTABLE",
 }
 
 

@@ -122,8 +122,8 @@ class ConfluentTransactional:
 class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
-                     "max-timestamp", "static", "fenced-member", "fenced-producer", "shrinks", "consumer-protocol", "server-regex", "range",
-                     "roundrobin", "cooperative-sticky", "patterns"})
+                     "max-timestamp", "static", "fenced-member", "fenced-producer", "shrinks", "stalls", "consumer-protocol",
+                     "server-regex", "range", "roundrobin", "cooperative-sticky", "patterns", "resubscribes", "commits"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):

@@ -2,6 +2,7 @@
 import contextlib
 import logging
 import re
+import threading
 import time
 
 import kafka
@@ -84,8 +85,7 @@ class Member:
         else:
             self._consumer.subscribe(topics)
 
-    # A poll that ends amid a rebalance may lose what it came to (3.0.12), so it is given time.
-    def poll(self, timeout_s=0.5, most=None):
+    def poll(self, timeout_s=0.1, most=None):
         with errors():
             return [one for batch in self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=most).values()
                     for one in batch]
@@ -106,10 +106,53 @@ class Member:
             self._consumer.close()
 
 
+class PolledMember:
+    """A member that a thread of its own polls, without an end. A poll whose time is over amid a rebalance may lose it (3.0.12):
+    what was joined meanwhile is not looked at, JoinGroup is sent again, and when the member itself had a reason to rebalance
+    (other topics or partitions) that is forgotten; it sends no heartbeats any more, and is thrown out."""
+
+    POLL_S = 3600
+
+    def __init__(self, member):
+        self._member, self._open, self._problem = member, True, None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while self._open:
+            try:
+                self._member.poll(self.POLL_S)
+            except Exception as thrown:
+                self._problem = thrown
+                time.sleep(0.05)
+
+    def poll(self, timeout_s=0.1):
+        """It is polled all the time; this gives it time."""
+        time.sleep(timeout_s)
+        problem, self._problem = self._problem, None
+        if problem:
+            raise problem
+
+    def held(self):
+        return self._member.held()
+
+    def owned(self):
+        return self._member.owned()
+
+    def subscribe(self, topics):
+        self._member.subscribe(topics)
+
+    def commit(self):
+        self._member.commit()
+
+    def close(self):
+        self._open = False
+        self._member.close()
+
+
 class KafkaPython(Client):
     name = "kafka-python"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp", "range", "roundrobin",
-                     "sticky", "patterns"})
+                     "sticky", "cooperative-sticky", "patterns", "shrinks", "resubscribes", "commits"})
 
     def version(self):
         return kafka.__version__
@@ -297,16 +340,19 @@ class KafkaPython(Client):
 
     # --- groups ---
 
-    @contextlib.contextmanager
-    def member(self, topics, group, instance=None, name=None, assignors=("range", "roundrobin"), session_ms=6000,
-               max_poll_ms=300000, metadata_ms=300000):
+    def _join(self, topics, group, instance=None, name=None, assignors=("range", "roundrobin"), session_ms=6000,
+              max_poll_ms=300000, metadata_ms=300000):
         more = {"group_instance_id": instance} if instance else {}
         more |= {"client_id": name} if name else {}
         with errors():
-            member = Member(KafkaConsumer(bootstrap_servers=self.address, group_id=group, enable_auto_commit=False,
-                                          auto_offset_reset="earliest", session_timeout_ms=session_ms, heartbeat_interval_ms=300,
-                                          max_poll_interval_ms=max_poll_ms, metadata_max_age_ms=metadata_ms,
-                                          partition_assignment_strategy=[ASSIGNORS[one] for one in assignors], **more), topics)
+            return Member(KafkaConsumer(bootstrap_servers=self.address, group_id=group, enable_auto_commit=False,
+                                        auto_offset_reset="earliest", session_timeout_ms=session_ms, heartbeat_interval_ms=300,
+                                        max_poll_interval_ms=max_poll_ms, metadata_max_age_ms=metadata_ms,
+                                        partition_assignment_strategy=[ASSIGNORS[one] for one in assignors], **more), topics)
+
+    @contextlib.contextmanager
+    def member(self, topics, group, **options):
+        member = PolledMember(self._join(topics, group, **options))
         try:
             yield member
         finally:
@@ -317,9 +363,9 @@ class KafkaPython(Client):
 
     def consume_group(self, topic, group, count):
         records, deadline = [], time.monotonic() + WAIT_S
-        with self.member([topic], group) as member:
+        with contextlib.closing(self._join([topic], group)) as member:
             while len(records) < count:
-                records += map(self._record, member.poll(most=count - len(records)))
+                records += map(self._record, member.poll(0.5, count - len(records)))
                 if time.monotonic() > deadline:
                     raise ClientError("TIMEOUT", f"read {len(records)} of {count} records")
             member.commit()

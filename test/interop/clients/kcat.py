@@ -24,9 +24,60 @@ def refused(complaint):
     return ClientError("FAILED", complaint.strip()[-300:])
 
 
+class Member:
+    """A balanced consumer (kcat -G): a process that says what it is assigned, and goes on by itself."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        text=True, errors="replace")
+        self.now, self.given_up, self.said, self.changed = set(), 0, [], threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        for line in self.process.stderr:
+            self.said.append(line)
+            named = {(topic, int(number)) for topic, number in re.findall(r"([^\s,]+) \[(\d+)\]", line.partition("rebalanced")[2])}
+            if "rebalanced" in line:
+                if re.search(r"\): revoked: |incremental revoke", line):
+                    self.given_up += len(named)
+                    self.now = self.now - named
+                else:
+                    self.now = self.now | named
+            self.changed.set()
+        self.now = set()
+        self.changed.set()
+
+    def poll(self, timeout_s=0.1):
+        """It polls by itself; this waits for news."""
+        self.changed.wait(timeout_s)
+        self.changed.clear()
+        if self.process.poll() is not None:
+            raise refused("".join(self.said))
+
+    def held(self):
+        return self.now
+
+    def owned(self):
+        return {partition for _, partition in self.now}
+
+    def revoked(self):
+        return self.given_up
+
+    def die(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.die()
+
+
 class Kcat(Client):
     name = "kcat"
-    can = frozenset({"idempotence", "acks", "from-time"})
+    can = frozenset({"idempotence", "acks", "from-time", "static", "shrinks", "range", "roundrobin", "cooperative-sticky", "patterns"})
 
     def version(self):
         said = subprocess.run(["kcat", "-V"], capture_output=True, text=True).stdout
@@ -143,3 +194,19 @@ class Kcat(Client):
         out = self._run("-G", group, "-c", str(count), "-f", FORMAT, "-X", "auto.offset.reset=earliest", "-X",
                         "session.timeout.ms=6000", topic)
         return [self._record(chunk) for chunk in out.split(END)[:-1]]
+
+    @contextlib.contextmanager
+    def member(self, topics, group, instance=None, name=None, assignors=("range", "roundrobin"), session_ms=6000,
+               max_poll_ms=300000, metadata_ms=300000):
+        config = {"auto.offset.reset": "earliest", "session.timeout.ms": session_ms, "heartbeat.interval.ms": 300,
+                  "max.poll.interval.ms": max_poll_ms, "topic.metadata.refresh.interval.ms": metadata_ms,
+                  "partition.assignment.strategy": ",".join(assignors)}
+        config |= {"group.instance.id": instance} if instance else {}
+        config |= {"client.id": name} if name else {}
+        member = Member(["kcat", "-b", self.address, "-G", group, *(f"-X{key}={value}" for key, value in config.items()), *topics])
+        try:
+            yield member
+        finally:
+            member.close()
+
+    mortal = member
