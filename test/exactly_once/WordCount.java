@@ -13,9 +13,9 @@ import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.state.Stores;
 
 /**
- * Kafka Streams counts words with exactly_once_v2: WordCount BOOTSTRAP APPLICATION FROM TO FOLDER. Nothing is cached, so that every
- * single word makes a record of the word and its count so far. It says `running` whenever it has its share of the work,
- * and ends in order when its standard input does.
+ * Kafka Streams counts words: WordCount BOOTSTRAP APPLICATION FROM TO FOLDER GUARANTEE SECONDS, the guarantee
+ * exactly_once_v2 or at_least_once. Nothing is cached, so that every single word makes a record of the word and its count so far. It
+ * says `running` whenever it has its share of the work, and ends in order, within SECONDS, when its standard input does.
  */
 public final class WordCount {
     private WordCount() {
@@ -26,7 +26,7 @@ public final class WordCount {
         config.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0]);
         config.put(StreamsConfig.APPLICATION_ID_CONFIG, arguments[1]);
         config.put(StreamsConfig.STATE_DIR_CONFIG, arguments[4]);
-        config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
+        config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, arguments[5]);
         config.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1);
         config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
         config.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.StringSerde.class);
@@ -36,7 +36,8 @@ public final class WordCount {
         // Of the dead nothing is waited for longer than this.
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG), 3000);
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG), 300);
-        config.put(StreamsConfig.producerPrefix(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG), 5000);
+        if (arguments[5].equals(StreamsConfig.EXACTLY_ONCE_V2))
+            config.put(StreamsConfig.producerPrefix(ProducerConfig.TRANSACTION_TIMEOUT_CONFIG), 5000);
         config.put(StreamsConfig.producerPrefix(ProducerConfig.LINGER_MS_CONFIG), 5);
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
         return config;
@@ -66,7 +67,7 @@ public final class WordCount {
         streams.start();
         while (System.in.read() >= 0)
             continue;
-        boolean closed = streams.close(Duration.ofSeconds(30));
+        boolean closed = streams.close(Duration.ofSeconds(Long.parseLong(arguments[6])));
         Runtime.getRuntime().halt(closed && failed.getCount() == 1 ? 0 : 1);
     }
 }

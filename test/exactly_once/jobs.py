@@ -17,6 +17,7 @@ from lib.load import create_topic
 from lib.target import Target
 
 WAIT_S = 120 * paths.PATIENCE
+STOP_S = int(60 * paths.PATIENCE)
 FENCED = 3  # the status with which a job says that another has its place
 SETTINGS = {"group.initial.rebalance.delay.ms": "300", "group.min.session.timeout.ms": "1000",
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
@@ -85,7 +86,7 @@ class Job:
     def stop(self):
         """Its input ends, and so does it; returns the status."""
         try:
-            self.process.communicate("end\n", timeout=60)
+            self.process.communicate("end\n", timeout=STOP_S)
         except subprocess.TimeoutExpired:
             self.kill()
         return self.process.returncode
@@ -189,10 +190,10 @@ def kill_and_feed(address, topic, records, jobs, reader, outputs, kills, seed):
     return stalls
 
 
-def play(options, folder, source, sink, command, records, outputs):
+def play(options, folder, source, sink, command, records, outputs, await_rest=None):
     """Two instances of a job go from one topic to another on a broker of their own. `command(address, n)` starts
-    instance n, `outputs` is as in kill_and_feed. Returns what is committed in the sink, each partition's (key, value)s,
-    and how long it took, as text."""
+    instance n, `outputs` is as in kill_and_feed; `await_rest(reader, instances)` waits for what that does not count.
+    Returns what is committed in the sink, each partition's (key, value)s, and how long it took, as text."""
     instances = []
     with Target(options.target, folder / "node", SETTINGS) as target:
         for topic in (source, sink):
@@ -205,6 +206,8 @@ def play(options, folder, source, sink, command, records, outputs):
             started = time.monotonic()
             stalls = kill_and_feed(target.address, source, records, instances, reader, outputs, options.kills, options.seed)
             took_s = time.monotonic() - started
+            if await_rest:
+                await_rest(reader, instances)
             ended = [job.stop() for job in instances]
             got = reader.finish()
         finally:

@@ -47,8 +47,9 @@ class Target:
         started = time.monotonic()
         lines = queue.Queue()
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command(), cwd=self.folder, stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.PIPE, stderr=log, text=True, errors="replace")
+            self.process = subprocess.Popen(self.command(), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                            stderr=log, text=True, errors="replace",
+                                            env={"KAFKA_WAIT_S": str(int(90 * paths.PATIENCE)), **os.environ})
         process = self.process
 
         def read():
