@@ -27,6 +27,14 @@ void clean_kit_init(struct kit *kit, int32_t segment_bytes)
     assert_int_equal(kit_open(kit), 0);
 }
 
+int clean_setup(void **state)
+{
+    struct kit *kit = malloc(sizeof *kit);
+    clean_kit_init(kit, 1 << 20);
+    *state = kit;
+    return 0;
+}
+
 static struct bytes bytes_of(const char *text)
 {
     return (struct bytes){(const uint8_t *)text, text ? (int32_t)strlen(text) : 0};

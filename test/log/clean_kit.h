@@ -43,6 +43,8 @@ struct read_log {
 
 /* A kit whose topic is compacted, in segments of `segment_bytes`, opened. */
 void clean_kit_init(struct kit *kit, int32_t segment_bytes);
+/* For cmocka, with kit_teardown: the kit is the state, in segments of 1 MiB. */
+int clean_setup(void **state);
 int clean_append(struct kit *kit, const struct clean_batch *batch);
 /* One record and no producer. */
 void clean_put(struct kit *kit, const char *key, const char *value);

@@ -20,13 +20,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 static void an_untouched_log_needs_no_files(void **state)
 {
     struct kit *kit = *state;
@@ -450,7 +443,7 @@ static void descriptors_stay_within_the_cache(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_untouched_log_needs_no_files),
         TEST(append_assigns_consecutive_offsets_and_the_epoch),

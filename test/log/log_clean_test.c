@@ -8,74 +8,64 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/errors.h"
 #include "log/cleaner_map.h"
 #include "log/log_internal.h"
 
 static void the_last_value_of_each_key_stays(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    clean_put(&kit, "b", "1");
-    clean_put(&kit, "a", "2");
-    clean_roll(&kit);
-    clean_put(&kit, "b", "2");
-    clean_roll(&kit);
-    clean_put(&kit, "c", "1");
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=2 b=2 c=1");
-    assert_int_equal(log_cleaned_to(kit.log), 4);
-    assert_int_equal(log_end_offset(kit.log), 5);
+    clean_put(kit, "a", "1");
+    clean_put(kit, "b", "1");
+    clean_put(kit, "a", "2");
+    clean_roll(kit);
+    clean_put(kit, "b", "2");
+    clean_roll(kit);
+    clean_put(kit, "c", "1");
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=2 b=2 c=1");
+    assert_int_equal(log_cleaned_to(kit->log), 4);
+    assert_int_equal(log_end_offset(kit->log), 5);
     /* Two segments became one; the active one is as it was. */
-    assert_int_equal(kit.log->segment_count, 2);
-    kit_close(&kit);
+    assert_int_equal(kit->log->segment_count, 2);
 }
 
 static void the_active_segment_is_never_cleaned(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_clean_rules rules = clean_rules();
     struct log_dirt dirt;
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    clean_put(&kit, "a", "2");
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 5000, &dirt), 0);
+    clean_put(kit, "a", "1");
+    clean_put(kit, "a", "2");
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 5000, &dirt), 0);
     assert_false(dirt.due);
     assert_int_equal(dirt.wait_ms, INT64_MAX);
-    clean_roll(&kit);
-    clean_put(&kit, "a", "3");
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
+    clean_roll(kit);
+    clean_put(kit, "a", "3");
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
     /* The value in the active segment was not looked at. */
-    assert_string_equal(clean_text(&kit), "a=2 a=3");
-    kit_close(&kit);
+    assert_string_equal(clean_text(kit), "a=2 a=3");
 }
 
 static void offsets_and_the_last_sequence_of_a_batch_stay(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct read_log log;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
     struct clean_batch batch = {.records = {{"a", "1", 0}, {"b", "1", 0}, {"c", "1", 0}},
                                 .count = 3,
                                 .timestamp = 100,
                                 .producer_id = 7,
                                 .sequence = 0,
                                 .leader_epoch = 2};
-    assert_int_equal(clean_append(&kit, &batch), 0);
-    clean_put(&kit, "a", "2");
-    clean_put(&kit, "c", "2");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    clean_read(&kit, 0, &log);
+    assert_int_equal(clean_append(kit, &batch), 0);
+    clean_put(kit, "a", "2");
+    clean_put(kit, "c", "2");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    clean_read(kit, 0, &log);
     assert_int_equal(log.count, 3);
     assert_int_equal(log.records[0].offset, 1);
     assert_string_equal(log.records[0].key, "b");
@@ -87,28 +77,24 @@ static void offsets_and_the_last_sequence_of_a_batch_stay(void **state)
     assert_int_equal(log.batches[0].record_count, 1);
     assert_int_equal(log.batches[0].base_timestamp, 101);
     assert_int_equal(log.batches[0].max_timestamp, 101);
-    kit_close(&kit);
 }
 
 static void a_batch_of_which_all_stays_is_not_touched(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
     for (int codec = COMPRESSION_NONE; codec <= COMPRESSION_ZSTD; codec++) {
         char key[8];
         snprintf(key, sizeof key, "k%d", codec);
         struct clean_batch batch = {.records = {{key, "1", 0}, {"only", "x", 3}},
                                     .count = codec == COMPRESSION_ZSTD ? 2 : 1,
                                     .compression = (enum compression)codec};
-        assert_int_equal(clean_append(&kit, &batch), 0);
+        assert_int_equal(clean_append(kit, &batch), 0);
     }
-    clean_roll(&kit);
-    uint32_t before = kit_checksum(&kit, 0, log_end_offset(kit.log), NULL);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(kit_checksum(&kit, 0, log_end_offset(kit.log), NULL), before);
-    kit_close(&kit);
+    clean_roll(kit);
+    uint32_t before = kit_checksum(kit, 0, log_end_offset(kit->log), NULL);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_int_equal(kit_checksum(kit, 0, log_end_offset(kit->log), NULL), before);
 }
 
 static void compressed_batches_are_compressed_again_by_their_codec(void **state)
@@ -137,50 +123,44 @@ static void compressed_batches_are_compressed_again_by_their_codec(void **state)
 
 static void a_tombstone_stays_until_its_horizon_and_hides_what_was_before(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct read_log log;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    clean_put(&kit, "a", NULL);
-    clean_put(&kit, "b", "1");
-    clean_roll(&kit);
-    clean_put(&kit, "b", "2");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=~ b=2");
-    clean_read(&kit, 0, &log);
+    clean_put(kit, "a", "1");
+    clean_put(kit, "a", NULL);
+    clean_put(kit, "b", "1");
+    clean_roll(kit);
+    clean_put(kit, "b", "2");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=~ b=2");
+    clean_read(kit, 0, &log);
     assert_true(log.batches[0].attributes & BATCH_DELETE_HORIZON);
     assert_int_equal(log.batches[0].base_timestamp, 6000);
     assert_int_equal(log.records[0].timestamp, 1001);
     /* Not yet. */
-    clean_put(&kit, "c", "1");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5999), 0);
-    assert_string_equal(clean_text(&kit), "a=~ b=2 c=1");
-    clean_read(&kit, 0, &log);
+    clean_put(kit, "c", "1");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5999), 0);
+    assert_string_equal(clean_text(kit), "a=~ b=2 c=1");
+    clean_read(kit, 0, &log);
     assert_int_equal(log.batches[0].base_timestamp, 6000);
-    clean_put(&kit, "d", "1");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 6000), 0);
-    assert_string_equal(clean_text(&kit), "b=2 c=1 d=1");
-    kit_close(&kit);
+    clean_put(kit, "d", "1");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 6000), 0);
+    assert_string_equal(clean_text(kit), "b=2 c=1 d=1");
 }
 
 static void records_without_a_key_go(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, NULL, "1");
-    clean_put(&kit, "a", "1");
-    clean_roll(&kit);
-    clean_put(&kit, NULL, "2");
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=1 -=2");
-    kit_close(&kit);
+    clean_put(kit, NULL, "1");
+    clean_put(kit, "a", "1");
+    clean_roll(kit);
+    clean_put(kit, NULL, "2");
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=1 -=2");
 }
 
 static void append_txn(struct kit *kit, int64_t producer, int32_t sequence, const char *key,
@@ -217,87 +197,79 @@ static int count_aborted(struct kit *kit)
 
 static void aborted_data_goes_at_once_and_its_marker_later(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct read_log log;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    append_txn(&kit, 7, 0, "a", "aborted");
-    append_txn(&kit, 7, 1, "b", "aborted");
-    assert_int_equal(clean_marker(&kit, 7, 0, false, 1), 0);
-    clean_roll(&kit);
-    append_txn(&kit, 7, 2, "z", "1");
-    assert_int_equal(clean_marker(&kit, 7, 0, true, 1), 0);
-    clean_roll(&kit);
+    clean_put(kit, "a", "1");
+    append_txn(kit, 7, 0, "a", "aborted");
+    append_txn(kit, 7, 1, "b", "aborted");
+    assert_int_equal(clean_marker(kit, 7, 0, false, 1), 0);
+    clean_roll(kit);
+    append_txn(kit, 7, 2, "z", "1");
+    assert_int_equal(clean_marker(kit, 7, 0, true, 1), 0);
+    clean_roll(kit);
     /* First: the data goes, the marker stays, the index still knows of it. */
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=1 z=1");
-    assert_int_equal(count_control(&kit), 2);
-    assert_int_equal(count_aborted(&kit), 1);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=1 z=1");
+    assert_int_equal(count_control(kit), 2);
+    assert_int_equal(count_aborted(kit), 1);
     /* Second: nothing is left to mark; it gets its horizon, and the index forgets it. */
-    clean_put(&kit, "c", "1");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5500), 0);
-    assert_int_equal(count_control(&kit), 2);
-    assert_int_equal(count_aborted(&kit), 0);
-    clean_read(&kit, 0, &log);
+    clean_put(kit, "c", "1");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5500), 0);
+    assert_int_equal(count_control(kit), 2);
+    assert_int_equal(count_aborted(kit), 0);
+    clean_read(kit, 0, &log);
     assert_true(log.batches[1].attributes & BATCH_DELETE_HORIZON);
     assert_int_equal(log.batches[1].base_timestamp, 6500);
     /* Third: gone. The commit still marks data. */
-    clean_put(&kit, "d", "1");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 6500), 0);
-    assert_int_equal(count_control(&kit), 1);
-    assert_string_equal(clean_text(&kit), "a=1 z=1 c=1 d=1");
-    kit_close(&kit);
+    clean_put(kit, "d", "1");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 6500), 0);
+    assert_int_equal(count_control(kit), 1);
+    assert_string_equal(clean_text(kit), "a=1 z=1 c=1 d=1");
 }
 
 static void nothing_above_an_open_transaction_is_cleaned(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_dirt dirt;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    clean_put(&kit, "a", "2");
-    clean_roll(&kit);
-    append_txn(&kit, 7, 0, "a", "3");
-    clean_put(&kit, "a", "4");
-    clean_roll(&kit);
-    clean_put(&kit, "a", "5");
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 5000, &dirt), 0);
+    clean_put(kit, "a", "1");
+    clean_put(kit, "a", "2");
+    clean_roll(kit);
+    append_txn(kit, 7, 0, "a", "3");
+    clean_put(kit, "a", "4");
+    clean_roll(kit);
+    clean_put(kit, "a", "5");
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 5000, &dirt), 0);
     assert_int_equal(dirt.first_uncleanable_offset, 2);
     assert_int_equal(dirt.wait_ms, 0);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=2 a=3 a=4 a=5");
-    assert_int_equal(clean_marker(&kit, 7, 0, true, 1), 0);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=4 a=5");
-    kit_close(&kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=2 a=3 a=4 a=5");
+    assert_int_equal(clean_marker(kit, 7, 0, true, 1), 0);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=4 a=5");
 }
 
 static void the_last_batch_of_a_producer_stays_without_records(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct read_log log;
     struct producer_view *views;
     int32_t count;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
     struct clean_batch batch = {
         .records = {{"a", "1", 0}, {"b", "1", 0}}, .count = 2, .timestamp = 9, .producer_id = 7};
-    assert_int_equal(clean_append(&kit, &batch), 0);
+    assert_int_equal(clean_append(kit, &batch), 0);
     batch.sequence = 2;
-    assert_int_equal(clean_append(&kit, &batch), 0);
-    clean_put(&kit, "a", "2");
-    clean_put(&kit, "b", "2");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "a=2 b=2");
-    clean_read(&kit, 0, &log);
+    assert_int_equal(clean_append(kit, &batch), 0);
+    clean_put(kit, "a", "2");
+    clean_put(kit, "b", "2");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_string_equal(clean_text(kit), "a=2 b=2");
+    clean_read(kit, 0, &log);
     assert_int_equal(log.batches[0].base_offset, 2);
     assert_int_equal(log.batches[0].record_count, 0);
     assert_int_equal(log.batches[0].last_offset_delta, 1);
@@ -306,452 +278,204 @@ static void the_last_batch_of_a_producer_stays_without_records(void **state)
     assert_int_equal(log.batches[0].base_timestamp, -1);
     assert_int_equal(log.batches[0].max_timestamp, 10);
     /* A start without snapshots learns the sequence from it. */
-    kit_drop(&kit);
-    ram_disk_remove(kit.disk, KIT_DIR "/00000000000000000006.snapshot");
-    assert_int_equal(kit_open(&kit), 0);
-    assert_int_equal(log_producers(kit.log, &kit.arena, &views, &count), 0);
+    kit_drop(kit);
+    ram_disk_remove(kit->disk, KIT_DIR "/00000000000000000006.snapshot");
+    assert_int_equal(kit_open(kit), 0);
+    assert_int_equal(log_producers(kit->log, &kit->arena, &views, &count), 0);
     assert_int_equal(count, 1);
     assert_int_equal(views[0].last_sequence, 3);
-    kit_close(&kit);
 }
 
 static void the_batch_before_the_high_watermark_stays_without_records(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct read_log log;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    clean_put(&kit, NULL, "1");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    clean_read(&kit, 0, &log);
+    clean_put(kit, "a", "1");
+    clean_put(kit, NULL, "1");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    clean_read(kit, 0, &log);
     assert_int_equal(log.batch_count, 2);
     assert_int_equal(log.batches[1].base_offset, 1);
     assert_int_equal(log.batches[1].record_count, 0);
-    kit_close(&kit);
 }
 
 static void a_full_map_cleans_as_far_as_it_came(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     char key[16];
     struct log_clean_rules rules = clean_rules();
     rules.map_bytes = 24 * 16;
     rules.map_load_factor = 0.5;
-    clean_kit_init(&kit, 1 << 20);
     for (int i = 0; i < 40; i++) {
         snprintf(key, sizeof key, "k%d", i % 20);
-        clean_put(&kit, key, i < 20 ? "old" : "new");
+        clean_put(kit, key, i < 20 ? "old" : "new");
     }
-    clean_roll(&kit);
-    clean_put(&kit, "end", "1");
+    clean_roll(kit);
+    clean_put(kit, "end", "1");
     int64_t before = -2;
-    for (int round = 0; round < 10 && log_cleaned_to(kit.log) != before; round++) {
-        before = log_cleaned_to(kit.log);
-        assert_int_equal(clean_all(&kit, &rules, 5000), 0);
+    for (int round = 0; round < 10 && log_cleaned_to(kit->log) != before; round++) {
+        before = log_cleaned_to(kit->log);
+        assert_int_equal(clean_all(kit, &rules, 5000), 0);
         if (round == 0)
-            assert_int_equal(log_cleaned_to(kit.log), 8);
+            assert_int_equal(log_cleaned_to(kit->log), 8);
     }
-    assert_int_equal(log_cleaned_to(kit.log), 40);
+    assert_int_equal(log_cleaned_to(kit->log), 40);
     struct read_log log;
-    clean_read(&kit, 0, &log);
+    clean_read(kit, 0, &log);
     assert_int_equal(log.count, 21);
     for (int i = 0; i < 20; i++)
         assert_string_equal(log.records[i].value, "new");
-    kit_close(&kit);
 }
 
 static void a_batch_with_more_keys_than_the_map_is_cleaned_in_parts(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_clean_rules rules = clean_rules();
     rules.map_bytes = 0;
     rules.map_load_factor = 0.25;
-    clean_kit_init(&kit, 1 << 20);
     struct clean_batch batch = {
         .records = {{"a", "1", 0}, {"b", "1", 0}, {"c", "1", 0}, {"d", "1", 0}, {"e", "1", 0}},
         .count = 5};
-    assert_int_equal(clean_append(&kit, &batch), 0);
-    clean_roll(&kit);
-    clean_put(&kit, "d", "2");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(log_cleaned_to(kit.log), 4);
-    assert_string_equal(clean_text(&kit), "a=1 b=1 c=1 d=1 e=1 d=2");
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(log_cleaned_to(kit.log), 6);
-    assert_string_equal(clean_text(&kit), "a=1 b=1 c=1 e=1 d=2");
-    kit_close(&kit);
+    assert_int_equal(clean_append(kit, &batch), 0);
+    clean_roll(kit);
+    clean_put(kit, "d", "2");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_int_equal(log_cleaned_to(kit->log), 4);
+    assert_string_equal(clean_text(kit), "a=1 b=1 c=1 d=1 e=1 d=2");
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_int_equal(log_cleaned_to(kit->log), 6);
+    assert_string_equal(clean_text(kit), "a=1 b=1 c=1 e=1 d=2");
 }
 
 /* The first cleaning ends within the segment, behind the marker of an aborted transaction. The
  * second begins there and must not take what the producer commits next for aborted. */
 static void a_transaction_aborted_before_the_dirty_part_hides_no_later_one(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     char key[16];
     struct log_clean_rules rules = clean_rules();
     rules.map_bytes = 24 * 16;
     rules.map_load_factor = 0.5;
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "k", "old");
-    append_txn(&kit, 7, 0, "a", "aborted");
-    assert_int_equal(clean_marker(&kit, 7, 0, false, 1), 0);
+    clean_put(kit, "k", "old");
+    append_txn(kit, 7, 0, "a", "aborted");
+    assert_int_equal(clean_marker(kit, 7, 0, false, 1), 0);
     for (int i = 0; i < 9; i++) {
         snprintf(key, sizeof key, "f%d", i);
-        clean_put(&kit, key, "x");
+        clean_put(kit, key, "x");
     }
-    append_txn(&kit, 7, 1, "k", NULL);
-    assert_int_equal(clean_marker(&kit, 7, 0, true, 1), 0);
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(log_cleaned_to(kit.log), 10);
-    assert_int_equal(count_aborted(&kit), 1); /* the segment's index still names it */
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(log_cleaned_to(kit.log), 14);
-    assert_string_equal(clean_text(&kit), "f0=x f1=x f2=x f3=x f4=x f5=x f6=x f7=x f8=x k=~");
+    append_txn(kit, 7, 1, "k", NULL);
+    assert_int_equal(clean_marker(kit, 7, 0, true, 1), 0);
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_int_equal(log_cleaned_to(kit->log), 10);
+    assert_int_equal(count_aborted(kit), 1); /* the segment's index still names it */
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_int_equal(log_cleaned_to(kit->log), 14);
+    assert_string_equal(clean_text(kit), "f0=x f1=x f2=x f3=x f4=x f5=x f6=x f7=x f8=x k=~");
     /* Without the tombstone the key stays away. */
-    clean_put(&kit, "n", "1");
-    clean_roll(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 7000), 0);
-    assert_string_equal(clean_text(&kit), "f0=x f1=x f2=x f3=x f4=x f5=x f6=x f7=x f8=x n=1");
-    kit_close(&kit);
+    clean_put(kit, "n", "1");
+    clean_roll(kit);
+    assert_int_equal(clean_all(kit, &rules, 7000), 0);
+    assert_string_equal(clean_text(kit), "f0=x f1=x f2=x f3=x f4=x f5=x f6=x f7=x f8=x n=1");
 }
 
 static void small_segments_are_joined_up_to_segment_bytes(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     char key[16];
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
     int32_t size = 0;
     for (int i = 0; i < 12; i++) {
         snprintf(key, sizeof key, "key-%02d", i);
-        clean_put(&kit, key, "value");
+        clean_put(kit, key, "value");
         if (i == 0)
-            size = (int32_t)log_size_bytes(kit.log);
-        clean_roll(&kit);
+            size = (int32_t)log_size_bytes(kit->log);
+        clean_roll(kit);
     }
-    kit.settings.segment_bytes = 5 * size;
-    log_set_settings(kit.log, &kit.settings);
-    assert_int_equal(kit.log->segment_count, 13);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(kit.log->segment_count, 4);
-    assert_int_equal(kit.log->segments[1]->base_offset, 5);
-    assert_int_equal(kit.log->segments[2]->base_offset, 10);
-    assert_int_equal(log_size_bytes(kit.log), 12 * size);
-    assert_int_equal(kit_read_all(&kit, 0, 100, NULL), 12);
+    kit->settings.segment_bytes = 5 * size;
+    log_set_settings(kit->log, &kit->settings);
+    assert_int_equal(kit->log->segment_count, 13);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    assert_int_equal(kit->log->segment_count, 4);
+    assert_int_equal(kit->log->segments[1]->base_offset, 5);
+    assert_int_equal(kit->log->segments[2]->base_offset, 10);
+    assert_int_equal(log_size_bytes(kit->log), 12 * size);
+    assert_int_equal(kit_read_all(kit, 0, 100, NULL), 12);
     /* The snapshots of segments that are no more are gone as well. */
-    assert_false(ram_disk_exists(kit.disk, KIT_DIR "/00000000000000000004.snapshot"));
-    assert_true(ram_disk_exists(kit.disk, KIT_DIR "/00000000000000000005.snapshot"));
-    kit_close(&kit);
+    assert_false(ram_disk_exists(kit->disk, KIT_DIR "/00000000000000000004.snapshot"));
+    assert_true(ram_disk_exists(kit->disk, KIT_DIR "/00000000000000000005.snapshot"));
 }
 
 static void the_ratio_decides_what_is_due(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_dirt dirt;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
     for (int i = 0; i < 3; i++) {
-        clean_put(&kit, i == 0 ? "a" : i == 1 ? "b" : "c", "1");
-        clean_roll(&kit);
+        clean_put(kit, i == 0 ? "a" : i == 1 ? "b" : "c", "1");
+        clean_roll(kit);
     }
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    clean_put(&kit, "d", "1");
-    clean_roll(&kit);
+    assert_int_equal(clean_all(kit, &rules, 5000), 0);
+    clean_put(kit, "d", "1");
+    clean_roll(kit);
     rules.min_dirty_ratio = 0.5;
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 5000, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 5000, &dirt), 0);
     assert_int_equal(dirt.clean_bytes, 3 * dirt.cleanable_bytes);
     assert_true(dirt.ratio == 0.25);
     assert_false(dirt.due);
     rules.min_dirty_ratio = 0.2;
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 5000, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 5000, &dirt), 0);
     assert_true(dirt.due);
-    kit_close(&kit);
 }
 
 static void lags_delay_cleaning_and_make_it_due(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     struct log_dirt dirt;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1"); /* at 1000 */
-    clean_roll(&kit);
-    clean_put(&kit, "a", "2"); /* at 1001 */
-    clean_roll(&kit);
+    clean_put(kit, "a", "1"); /* at 1000 */
+    clean_roll(kit);
+    clean_put(kit, "a", "2"); /* at 1001 */
+    clean_roll(kit);
     rules.min_lag_ms = 500;
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 1500, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 1500, &dirt), 0);
     assert_int_equal(dirt.first_uncleanable_offset, 1);
     assert_true(dirt.due);
     assert_int_equal(dirt.wait_ms, 1);
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 1499, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 1499, &dirt), 0);
     assert_false(dirt.due);
     assert_int_equal(dirt.wait_ms, 1);
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 1501, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 1501, &dirt), 0);
     assert_int_equal(dirt.first_uncleanable_offset, 2);
     rules.min_lag_ms = 0;
     rules.min_dirty_ratio = 1;
     rules.max_lag_ms = 800;
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 1800, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 1800, &dirt), 0);
     assert_false(dirt.due);
     assert_int_equal(dirt.wait_ms, 1);
-    assert_int_equal(log_measure_dirt(kit.log, &rules, 1801, &dirt), 0);
+    assert_int_equal(log_measure_dirt(kit->log, &rules, 1801, &dirt), 0);
     assert_true(dirt.overdue);
     assert_true(dirt.due);
-    kit_close(&kit);
 }
 
 static void a_damaged_batch_ends_cleaning_and_nothing_changes(void **state)
 {
-    (void)state;
-    struct kit kit;
+    struct kit *kit = *state;
     size_t size;
     struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    clean_put(&kit, "a", "1");
-    clean_put(&kit, "a", "2");
-    clean_roll(&kit);
-    uint8_t *data = ram_disk_data(kit.disk, KIT_DIR "/00000000000000000000.log", &size);
+    clean_put(kit, "a", "1");
+    clean_put(kit, "a", "2");
+    clean_roll(kit);
+    uint8_t *data = ram_disk_data(kit->disk, KIT_DIR "/00000000000000000000.log", &size);
     data[size - 3] ^= 1;
-    assert_int_equal(clean_all(&kit, &rules, 5000), -EBADMSG);
-    data = ram_disk_data(kit.disk, KIT_DIR "/00000000000000000000.log", &size);
+    assert_int_equal(clean_all(kit, &rules, 5000), -EBADMSG);
+    data = ram_disk_data(kit->disk, KIT_DIR "/00000000000000000000.log", &size);
     data[size - 3] ^= 1;
-    assert_string_equal(clean_text(&kit), "a=1 a=2");
-    assert_int_equal(log_cleaned_to(kit.log), -1);
-    kit_close(&kit);
-}
-
-struct disturbance {
-    struct kit *kit;
-    int calls;
-    int at;
-    void (*what)(struct kit *kit);
-};
-
-static void disturb(void *context)
-{
-    struct disturbance *disturbance = context;
-    if (disturbance->calls++ == disturbance->at)
-        disturbance->what(disturbance->kit);
-}
-
-static void cut(struct kit *kit)
-{
-    log_set_high_watermark(kit->log, 0);
-    assert_int_equal(log_truncate(kit->log, 3), 0);
-}
-
-static void give_up_front(struct kit *kit)
-{
-    assert_int_equal(log_raise_start(kit->log, 2, INT64_MAX), 0);
-    assert_true(log_apply_retention(kit->log, 0, INT64_MAX) >= 0);
-}
-
-static void fill_three_segments(struct kit *kit)
-{
-    for (int i = 0; i < 6; i++) {
-        clean_put(kit, i % 2 ? "a" : "b", i % 2 ? "1" : "2");
-        if (i % 2)
-            clean_roll(kit);
-    }
-}
-
-static void no_cleaned_file(void *context, const char *path)
-{
-    (void)context;
-    assert_null(strstr(path, ".cleaned"));
-    assert_null(strstr(path, ".swap"));
-}
-
-static void a_cut_or_retention_ends_a_cleaning_without_harm(void **state)
-{
-    (void)state;
-    for (int what = 0; what < 2; what++) {
-        int err = -ECANCELED, at;
-        for (at = 0; err == -ECANCELED; at++) {
-            struct kit kit;
-            struct log_clean_rules rules = clean_rules();
-            clean_kit_init(&kit, 1 << 20);
-            fill_three_segments(&kit);
-            struct disturbance disturbance = {&kit, 0, at, what ? cut : give_up_front};
-            err = clean_in_steps(&kit, &rules, 5000, 1, disturb, &disturbance);
-            if (err == -ECANCELED) {
-                if (what)
-                    assert_true(log_end_offset(kit.log) <= 3);
-                assert_int_equal(log_cleaned_to(kit.log), -1);
-                ram_disk_each(kit.disk, no_cleaned_file, NULL);
-                kit_read_all(&kit, log_start_offset(kit.log), 1000, NULL);
-            }
-            kit_close(&kit);
-        }
-        assert_true(at > 5);
-    }
-}
-
-static void a_cut_lowers_how_far_the_log_is_clean(void **state)
-{
-    (void)state;
-    struct kit kit;
-    struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    fill_three_segments(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(log_cleaned_to(kit.log), 6);
-    assert_int_equal(log_truncate(kit.log, 5), 0);
-    assert_true(log_cleaned_to(kit.log) <= 5);
-    kit_close(&kit);
-}
-
-static void old_files_go_after_their_delay_even_when_cleaned_twice(void **state)
-{
-    (void)state;
-    struct kit kit;
-    struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    for (int round = 0; round < 3; round++) {
-        fill_three_segments(&kit);
-        assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    }
-    assert_true(ram_disk_exists(kit.disk, KIT_DIR "/00000000000000000000.log.deleted"));
-    log_remove_deleted(kit.log, env_wall_ms(kit.env), false);
-    assert_true(ram_disk_exists(kit.disk, KIT_DIR "/00000000000000000000.log.deleted"));
-    log_remove_deleted(kit.log, env_wall_ms(kit.env) + 60000, false);
-    assert_false(ram_disk_exists(kit.disk, KIT_DIR "/00000000000000000000.log.deleted"));
-    assert_string_equal(clean_text(&kit), "b=2 a=1");
-    kit_close(&kit);
-}
-
-/* A reader that holds a segment while it is replaced goes on in the old batches, though its file
- * is not open and its name is another segment's. */
-static void who_holds_a_segment_reads_the_old_batches(void **state)
-{
-    (void)state;
-    struct kit kit;
-    int64_t next_base;
-    struct segment_place place;
-    struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    fill_three_segments(&kit);
-    struct segment *held = log_segment_for(kit.log, 0, &next_base);
-    for (int kind = 0; kind < SEGMENT_OWN_FILES; kind++)
-        file_cache_forget(kit.files, &held->files[kind]);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_int_equal(segment_find(kit.log, held, 0, true, &place), 0);
-    assert_int_equal(place.batch.base_offset, 0);
-    /* Nor are its files removed while it is held, or its name taken again. */
-    log_remove_deleted(kit.log, INT64_MAX, false);
-    assert_true(ram_disk_exists(kit.disk, KIT_DIR "/00000000000000000000.log.deleted"));
-    fill_three_segments(&kit);
-    assert_int_equal(clean_all(&kit, &rules, 5000), -EAGAIN);
-    segment_unref(kit.log, held);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "b=2 a=1");
-    kit_close(&kit);
-}
-
-static void a_place_in_a_replaced_segment_is_searched_again(void **state)
-{
-    (void)state;
-    struct kit kit;
-    struct log_span span;
-    struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    fill_three_segments(&kit);
-    clean_put(&kit, "c", "1");
-    clean_put(&kit, "d", "1");
-    struct log_read_params params = {.offset = 0,
-                                     .bound = log_end(kit.log),
-                                     .max_bytes = 1,
-                                     .min_one_batch = true,
-                                     .may_block = true};
-    assert_int_equal(log_read(kit.log, &params, &span), 0);
-    struct log_position in_old = span.next;
-    log_span_close(&span);
-    params.offset = 6;
-    assert_int_equal(log_read(kit.log, &params, &span), 0);
-    struct log_position in_active = span.next;
-    log_span_close(&span);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    params.offset = 1;
-    params.hint = &in_old;
-    params.max_bytes = 1 << 20;
-    assert_int_equal(log_read(kit.log, &params, &span), 0);
-    struct batch batch;
-    uint8_t header[BATCH_HEADER_SIZE];
-    assert_int_equal(
-        env_read_all(kit.env, file_ref_descriptor(span.file), header, sizeof header, span.position),
-        0);
-    assert_int_equal(batch_read_header(header, sizeof header, &batch), 0);
-    assert_int_equal(batch.base_offset, 4);
-    log_span_close(&span);
-    /* The active segment is where it was: its places need no search, which -EAGAIN would show. */
-    ram_disk_set_cold(kit.disk, true);
-    params = (struct log_read_params){.offset = in_active.offset,
-                                      .hint = &in_active,
-                                      .bound = log_end(kit.log),
-                                      .max_bytes = 1 << 20};
-    assert_int_equal(log_read(kit.log, &params, &span), 0);
-    assert_true(span.size > 0);
-    log_span_close(&span);
-    kit_close(&kit);
-}
-
-static void a_cleaned_log_is_found_as_it_was_left(void **state)
-{
-    (void)state;
-    for (int clean = 0; clean < 2; clean++) {
-        struct kit kit;
-        struct log_clean_rules rules = clean_rules();
-        clean_kit_init(&kit, 700);
-        for (int i = 0; i < 60; i++) {
-            char key[8];
-            snprintf(key, sizeof key, "k%d", i * i % 7);
-            clean_put(&kit, key, "value");
-        }
-        assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-        const char *text = clean_text(&kit);
-        int64_t size = log_size_bytes(kit.log);
-        if (clean)
-            kit_stop_clean(&kit);
-        else
-            kit_drop(&kit);
-        assert_int_equal(kit_open(&kit), 0);
-        assert_int_equal(kit.report.dropped_bytes, 0);
-        assert_int_equal(kit.report.indexes_rebuilt, 0);
-        assert_string_equal(clean_text(&kit), text);
-        assert_int_equal(log_size_bytes(kit.log), size);
-        assert_int_equal(log_end_offset(kit.log), 60);
-        kit_close(&kit);
-    }
-}
-
-static void a_full_disk_leaves_the_log_as_it_was(void **state)
-{
-    (void)state;
-    struct kit kit;
-    struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 1 << 20);
-    fill_three_segments(&kit);
-    const char *before = clean_text(&kit);
-    assert_int_equal(log_flush(kit.log, NULL), 0);
-    ram_disk_fail_writes(kit.disk, -1, -ENOSPC);
-    assert_int_equal(clean_all(&kit, &rules, 5000), -ENOSPC);
-    ram_disk_fail_writes(kit.disk, 0, 0);
-    ram_disk_each(kit.disk, no_cleaned_file, NULL);
-    assert_string_equal(clean_text(&kit), before);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    assert_string_equal(clean_text(&kit), "b=2 a=1");
-    kit_close(&kit);
+    assert_string_equal(clean_text(kit), "a=1 a=2");
+    assert_int_equal(log_cleaned_to(kit->log), -1);
 }
 
 static void the_map_finds_the_last_offset_of_every_key(void **state)
@@ -777,76 +501,29 @@ static void the_map_finds_the_last_offset_of_every_key(void **state)
     ram_disk_destroy(disk);
 }
 
-/* A reader that holds the old segments goes on in them; who comes later reads the new ones. */
-static void what_is_too_large_for_one_segment_becomes_several(void **state)
-{
-    (void)state;
-    struct kit kit;
-    struct log_clean_rules rules = clean_rules();
-    clean_kit_init(&kit, 9000);
-    for (int i = 0; i < 60; i++)
-        clean_put(&kit, arena_printf(&kit.arena, "key%d", i % 40), "a value of some bytes");
-    clean_roll(&kit);
-    rules.segment_max_bytes = 1000;
-    assert_true(kit.log->segment_count < 5);
-    assert_int_equal(clean_all(&kit, &rules, 5000), 0);
-    struct log *log = kit.log;
-    assert_in_range(log->segment_count, 5, 9);
-    for (int i = 0; i < log->segment_count; i++) {
-        assert_true(segment_size(log->segments[i]) <= 1000);
-        if (i > 0)
-            assert_true(log->segments[i]->base_offset > log->segments[i - 1]->base_offset);
-    }
-    struct read_log read;
-    clean_read(&kit, 0, &read);
-    assert_int_equal(read.count, 40);
-    for (int i = 0; i < read.count; i++)
-        assert_int_equal(read.records[i].offset, 20 + i);
-
-    /* The next cleaning puts them together again, and a start finds what there is. */
-    clean_put(&kit, "key0", "again");
-    clean_roll(&kit);
-    rules.segment_max_bytes = 0;
-    assert_int_equal(clean_all(&kit, &rules, 6000), 0);
-    assert_int_equal(log->segment_count, 2);
-    kit.recovery_point = log_end_offset(kit.log);
-    kit_drop(&kit);
-    assert_int_equal(kit_open(&kit), 0);
-    clean_read(&kit, 0, &read);
-    assert_int_equal(read.count, 40);
-    kit_close(&kit);
-}
-
 int main(void)
 {
+#define T(name) cmocka_unit_test_setup_teardown(name, clean_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_value_of_each_key_stays),
-        cmocka_unit_test(the_active_segment_is_never_cleaned),
-        cmocka_unit_test(offsets_and_the_last_sequence_of_a_batch_stay),
-        cmocka_unit_test(a_batch_of_which_all_stays_is_not_touched),
+        T(the_last_value_of_each_key_stays),
+        T(the_active_segment_is_never_cleaned),
+        T(offsets_and_the_last_sequence_of_a_batch_stay),
+        T(a_batch_of_which_all_stays_is_not_touched),
         cmocka_unit_test(compressed_batches_are_compressed_again_by_their_codec),
-        cmocka_unit_test(a_tombstone_stays_until_its_horizon_and_hides_what_was_before),
-        cmocka_unit_test(records_without_a_key_go),
-        cmocka_unit_test(aborted_data_goes_at_once_and_its_marker_later),
-        cmocka_unit_test(nothing_above_an_open_transaction_is_cleaned),
-        cmocka_unit_test(the_last_batch_of_a_producer_stays_without_records),
-        cmocka_unit_test(the_batch_before_the_high_watermark_stays_without_records),
-        cmocka_unit_test(a_full_map_cleans_as_far_as_it_came),
-        cmocka_unit_test(a_batch_with_more_keys_than_the_map_is_cleaned_in_parts),
-        cmocka_unit_test(a_transaction_aborted_before_the_dirty_part_hides_no_later_one),
-        cmocka_unit_test(small_segments_are_joined_up_to_segment_bytes),
-        cmocka_unit_test(the_ratio_decides_what_is_due),
-        cmocka_unit_test(lags_delay_cleaning_and_make_it_due),
-        cmocka_unit_test(a_damaged_batch_ends_cleaning_and_nothing_changes),
-        cmocka_unit_test(a_cut_or_retention_ends_a_cleaning_without_harm),
-        cmocka_unit_test(a_cut_lowers_how_far_the_log_is_clean),
-        cmocka_unit_test(old_files_go_after_their_delay_even_when_cleaned_twice),
-        cmocka_unit_test(who_holds_a_segment_reads_the_old_batches),
-        cmocka_unit_test(a_place_in_a_replaced_segment_is_searched_again),
-        cmocka_unit_test(a_cleaned_log_is_found_as_it_was_left),
-        cmocka_unit_test(a_full_disk_leaves_the_log_as_it_was),
+        T(a_tombstone_stays_until_its_horizon_and_hides_what_was_before),
+        T(records_without_a_key_go),
+        T(aborted_data_goes_at_once_and_its_marker_later),
+        T(nothing_above_an_open_transaction_is_cleaned),
+        T(the_last_batch_of_a_producer_stays_without_records),
+        T(the_batch_before_the_high_watermark_stays_without_records),
+        T(a_full_map_cleans_as_far_as_it_came),
+        T(a_batch_with_more_keys_than_the_map_is_cleaned_in_parts),
+        T(a_transaction_aborted_before_the_dirty_part_hides_no_later_one),
+        T(small_segments_are_joined_up_to_segment_bytes),
+        T(the_ratio_decides_what_is_due),
+        T(lags_delay_cleaning_and_make_it_due),
+        T(a_damaged_batch_ends_cleaning_and_nothing_changes),
         cmocka_unit_test(the_map_finds_the_last_offset_of_every_key),
-        cmocka_unit_test(what_is_too_large_for_one_segment_becomes_several),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

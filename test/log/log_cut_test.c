@@ -24,13 +24,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 static void set_segments(struct kit *kit, int batches, int value_size)
 {
     struct kit_batch batch = {.value_size = value_size};
@@ -561,7 +554,7 @@ static void duplicates_are_answered_with_their_first_place(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(retention_by_size_gives_up_whole_segments),
         TEST(retention_by_time_looks_at_the_greatest_timestamp),

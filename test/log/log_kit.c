@@ -50,6 +50,13 @@ void kit_close(struct kit *kit)
     ram_disk_destroy(kit->disk);
 }
 
+int kit_teardown(void **state)
+{
+    kit_close(*state);
+    free(*state);
+    return 0;
+}
+
 int kit_open(struct kit *kit)
 {
     struct log_open_params params = {

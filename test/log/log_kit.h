@@ -44,6 +44,8 @@ struct kit_batch {
 
 void kit_init(struct kit *kit);
 void kit_close(struct kit *kit);
+/* For cmocka: the kit is the state, from malloc. */
+int kit_teardown(void **state);
 
 /* Open (again) with what kit says; the result. */
 int kit_open(struct kit *kit);

@@ -26,13 +26,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 /* A log of several segments with every kind of file. */
 static void fill(struct kit *kit)
 {
@@ -616,7 +609,7 @@ static void a_failed_sync_is_told_and_moves_no_recovery_point(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_clean_restart_reads_next_to_nothing),
         TEST(a_clean_stop_leaves_what_kafka_leaves),

@@ -24,13 +24,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    kit_close(*state);
-    free(*state);
-    return 0;
-}
-
 static struct kit_batch batch_of(int64_t producer, int32_t sequence)
 {
     return (struct kit_batch){
@@ -188,7 +181,7 @@ static void batches_of_an_earlier_epoch_stay_forgotten(void **state)
     assert_int_equal(kit_append(kit, &batch), KAFKA_INVALID_PRODUCER_EPOCH);
 }
 
-#define TAIL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TAIL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, kit_teardown)
 
 int main(void)
 {
