@@ -34,7 +34,7 @@ struct assignor_member {
 };
 
 struct assignor_spec {
-    const struct assignor_topic *topics; /* each has a subscriber */
+    const struct assignor_topic *topics; /* some may have no subscriber */
     int32_t topic_count;
     int32_t place_count;
     const struct assignor_member *members;
@@ -42,8 +42,8 @@ struct assignor_spec {
     const int32_t *previous; /* the owners of the last assignment */
 };
 
-/* Each partition with a subscriber has one owner, who subscribes to its topic. `arena` is for what
- * they need on the way. 0 or -ENOMEM. */
+/* Each partition with a subscriber has one owner, who subscribes to its topic; the others have
+ * nobody. `arena` is for what they need on the way. 0 or -ENOMEM. */
 struct assignor {
     const char *name; /* in group.consumer.assignors and requests */
     int (*assign)(const struct assignor_spec *spec, struct arena *arena, int32_t *ret_owners);

@@ -303,7 +303,7 @@ static void deal_out(struct uniform *uniform, int32_t t)
     int32_t p = 0, end = topic->partition_count;
     while (p < end && uniform->owners[topic->first + p] != ASSIGNOR_NOBODY)
         p++;
-    if (p == end)
+    if (p == end || uniform->subscribers[t].count == 0)
         return;
     struct levels levels = levels_of(uniform, &uniform->subscribers[t]);
     for (; p < end; p++) {

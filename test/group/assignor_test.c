@@ -257,6 +257,26 @@ static void uniform_balances_members_of_different_subscriptions(void **state)
     arena_close(&world.arena);
 }
 
+static void a_topic_that_nobody_subscribes_to_has_no_owner(void **state)
+{
+    static const struct assignor *const assignors[] = {&range_assignor, &uniform_assignor};
+    struct world world;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_init(&world);
+        int wanted = add_topic(&world, 2), other = add_topic(&world, 3);
+        add_member(&world, "a", 1);
+        add_member(&world, "b", 1);
+        world.previous[world.topics[other].first] = 1; /* who does not want it any more */
+        run(&world, assignors[i]);
+        for (int32_t p = 0; p < 2; p++)
+            assert_int_equal(owner_of(&world, wanted, p), p);
+        for (int32_t p = 0; p < 3; p++)
+            assert_int_equal(owner_of(&world, other, p), ASSIGNOR_NOBODY);
+        arena_close(&world.arena);
+    }
+}
+
 /* ---- any group ---- */
 
 static void random_world(struct world *world, bool alike)
@@ -324,6 +344,7 @@ int main(void)
         cmocka_unit_test(uniform_keeps_what_members_have_and_evens_out_the_rest),
         cmocka_unit_test(uniform_gives_the_larger_shares_to_those_who_have_more),
         cmocka_unit_test(uniform_balances_members_of_different_subscriptions),
+        cmocka_unit_test(a_topic_that_nobody_subscribes_to_has_no_owner),
         cmocka_unit_test(every_partition_gets_an_owner_and_no_move_improves_the_balance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -501,6 +501,30 @@ static void an_instance_id_in_use_is_not_released(void **state)
     assert_int_equal(consumer_heartbeat(&b), 0);
 }
 
+static void a_member_that_takes_a_static_place_gives_up_its_own(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b, c;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    consumer_init(&c, kit, "g", "c");
+    a.instance_id = "i";
+    b.topics[0] = "t1"; /* which nobody else wants */
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_int_equal(consumer_heartbeat(&c), 0);
+    assert_int_equal(consumer_leave_static(&a), 0);
+    consumer_init(&b, kit, "g", "b");
+    b.instance_id = "i";
+    b.topics[0] = "t2";
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_int_equal(group_of(kit)->member_count, 2);
+    assert_int_equal(consumer_member_find(group_of(kit), STR("b"))->target.count, 5);
+    assert_int_equal(consumer_member_find(group_of(kit), STR("c"))->target.count, 3);
+    consumers_settle((struct consumer[]){b, c}, 2);
+    assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+}
+
 static void a_static_member_that_stays_away_loses_its_place(void **state)
 {
     struct kit *kit = *state;
@@ -679,6 +703,7 @@ int main(void)
         T(who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over),
         T(who_holds_on_after_a_load_is_out_when_its_rebalance_timeout_is_over),
         T(an_instance_id_in_use_is_not_released),
+        T(a_member_that_takes_a_static_place_gives_up_its_own),
         T(a_static_member_that_stays_away_loses_its_place),
         T(commits_are_taken_from_members_of_this_epoch_or_of_that_of_the_partition),
         T(offsets_of_an_empty_classic_group_stay_when_consumers_take_it_over),
