@@ -47,6 +47,17 @@ static int check_partition(const struct offset_commit *commit, const struct grou
     return kind->check_commit_partition(group, &commit->who, part->topic_id, part->partition);
 }
 
+/* The topic was deleted between the look at it by whoever asks and now, and the shard has heard of
+ * that: its offsets are swept, and nobody would sweep this one. A topic of the same name would take
+ * it for its own. */
+static bool is_gone(const struct group_shard *shard, const struct offset_commit_part *part,
+                    const struct coord_turn *turn)
+{
+    const struct image *image = shard->image;
+    return image && turn->image && image->offset > turn->image->offset &&
+           !uuid_is_zero(part->topic_id) && !image_topic(image, part->topic_id);
+}
+
 static int commit_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
 {
     struct offset_commit *commit = container_of(op, struct offset_commit, op);
@@ -58,6 +69,10 @@ static int commit_decide(struct coord_op *op, void *state, const struct coord_tu
         group_kind_of(group)->member_seen(state, group, commit->who.member_id, turn);
     for (int32_t i = 0; err == 0 && i < commit->count; i++) {
         const struct offset_commit_part *part = &commit->parts[i];
+        if (is_gone(state, part, turn)) {
+            *part->error = error_to_wire(commit->unknown_topic);
+            continue;
+        }
         if (utf16_length(part->metadata) > turn->settings->offset_metadata_max_bytes) {
             *part->error = KAFKA_OFFSET_METADATA_TOO_LARGE;
             continue;
@@ -80,7 +95,9 @@ static int commit_decide(struct coord_op *op, void *state, const struct coord_tu
 
 void offset_commit_init(struct offset_commit *commit)
 {
-    *commit = (struct offset_commit){.retention_ms = -1, .who.generation = -1};
+    *commit = (struct offset_commit){.retention_ms = -1,
+                                     .who.generation = -1,
+                                     .unknown_topic = KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
     coord_op_init(&commit->op);
     commit->op.access = COORD_WRITE;
     commit->op.decide = commit_decide;

@@ -32,6 +32,7 @@ struct offset_commit {
     struct str group;
     struct group_committer who; /* who.transactional: op.transaction is set by the owner */
     int64_t retention_ms;       /* -1: the broker's */
+    int unknown_topic;          /* the error of a topic that is gone by now */
     const struct offset_commit_part *parts;
     int32_t count;
 };

@@ -512,6 +512,7 @@ static void have_topics(struct kit *kit, const char *names)
         assert_true(image_apply(&builder, metadata_record_find(METADATA_TOPIC_RECORD), &topic));
     }
     const struct image *before = kit->image;
+    image_builder_set_offset(&builder, before ? before->offset + 1 : 0, 1, 0);
     kit->image = image_builder_snapshot(&builder);
     image_builder_close(&builder);
     coord_follow(kit->coord, &kit->topic, true);
@@ -535,6 +536,25 @@ static void offsets_of_a_deleted_topic_go(void **state)
     assert_true(list_empty(&group_kit_state(kit)->gone));
     group_kit_restart(kit);
     assert_int_equal(fetch(kit, "g", "t", 0), -1);
+    image_unref(kit->image);
+    kit->image = NULL;
+}
+
+static void a_commit_that_comes_after_the_deletion_of_its_topic_is_refused(void **state)
+{
+    struct kit *kit = *state;
+    have_topics(kit, "tu");
+    assert_int_equal(commit_as_nobody(kit, "g", "t", 0, 1), 0);
+    const struct image *old = image_ref(kit->image);
+    have_topics(kit, "u");
+    const struct image *now = kit->image;
+    kit->image = old; /* of a loop whose turn began before that */
+    assert_int_equal(commit_as_nobody(kit, "g", "t", 0, 2), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(commit_as_nobody(kit, "g", "u", 0, 3), 0);
+    kit->image = now;
+    image_unref(old);
+    assert_int_equal(fetch(kit, "g", "t", 0), -1);
+    assert_int_equal(fetch(kit, "g", "u", 0), 3);
     image_unref(kit->image);
     kit->image = NULL;
 }
@@ -769,6 +789,7 @@ int main(void)
         T(an_empty_group_without_offsets_is_forgotten_at_the_next_look),
         T(thousands_of_groups_expire_in_operations_of_bounded_size),
         T(offsets_of_a_deleted_topic_go),
+        T(a_commit_that_comes_after_the_deletion_of_its_topic_is_refused),
         T(more_offsets_of_a_deleted_topic_than_fit_into_one_operation_go),
         T(offsets_of_a_topic_that_went_while_nobody_led_go_at_load),
         T(records_of_unknown_types_and_damaged_ones_are_passed_over),

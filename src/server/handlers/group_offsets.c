@@ -106,6 +106,8 @@ static void commit_begin(struct request *request, struct commit_work *work)
                                            .generation = body->generation_id_or_member_epoch,
                                            .version = request->version};
     commit->retention_ms = body->retention_time_ms;
+    if (request->version >= OFFSET_COMMIT_TOPIC_IDS)
+        commit->unknown_topic = KAFKA_UNKNOWN_TOPIC_ID;
     commit->parts = work->parts;
     commit->count = work->count;
     if (work->count == 0)
@@ -212,6 +214,8 @@ static void txn_begin(struct request *request, struct txn_work *work)
                                            .generation = body->generation_id_or_member_epoch,
                                            .version = request->version,
                                            .transactional = true};
+    if (request->version >= TXN_OFFSET_COMMIT_TOPIC_IDS)
+        commit->unknown_topic = KAFKA_UNKNOWN_TOPIC_ID;
     commit->op.transaction = (struct coord_transaction){.producer_id = body->producer_id,
                                                         .producer_epoch = body->producer_epoch};
     commit->parts = work->parts;
