@@ -1,20 +1,26 @@
 """What groups and transactions leave behind when the directories change hands, and what has to be there afterwards:
-members of both protocols whose generation or epoch goes on, committed offsets, transactions that are open meanwhile, and the logs of all that
-when a cleaner has been over them."""
+members of both protocols whose generation or epoch goes on, committed offsets, transactions that are open meanwhile,
+and the logs of all that when a cleaner has been over them."""
 import contextlib
+import pathlib
 import queue
+import sys
 import threading
 import time
 import zlib
 from types import SimpleNamespace
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "hostile"))
 
-from clients.base import ClientError
-from clients.confluent import Confluent
-from clients.java import Java
-from clients.tools import Tools
-from lib import paths
+from confluent_kafka import Consumer, KafkaException, TopicPartition  # noqa: E402
+
+import codec  # noqa: E402
+import wire  # noqa: E402
+from clients.base import ClientError  # noqa: E402
+from clients.confluent import Confluent  # noqa: E402
+from clients.java import Java  # noqa: E402
+from clients.tools import Tools  # noqa: E402
+from lib import paths  # noqa: E402
 
 WAIT_S = 30 * paths.PATIENCE
 MEMBERS_GROUP = "members"
@@ -38,7 +44,7 @@ def eventually(call, wanted, what):
     while True:
         try:
             got = call()
-        except (ClientError, KafkaException) as thrown:
+        except (ClientError, KafkaException, wire.Closed, wire.Silent) as thrown:
             got = thrown
         if got == wanted:
             return
@@ -202,17 +208,18 @@ class Coordinators:
     # --- what has to be there ---
 
     def described(self, group):
-        """What Kafka's tool says of a group of the consumer protocol: its epochs, and each member's, with both assignments."""
-        state, _ = self.tools.group_rows("--describe", "--group", group, "--state", "--verbose")
-        members, _ = self.tools.group_rows("--describe", "--group", group, "--members", "--verbose")
-        return state, sorted(members, key=repr)
+        """What the broker says of a group of the consumer protocol: its epochs, and each member's, with both assignments."""
+        with wire.Connection(self.world.address, WAIT_S) as connection:
+            found, = connection.request(codec.KEYS["ConsumerGroupDescribe"], 1, {"GroupIds": [group]})["Groups"]
+        told = {key: value for key, value in found.items() if key not in ("Members", "ErrorMessage")}
+        return told, sorted(found["Members"], key=lambda one: one["MemberId"])
 
     def settle(self):
         """Waits until the members' epochs are their groups'."""
         def settled():
-            before = [self.described(group) for group in (CONSUMERS_GROUP, EXPRESSION_GROUP)]
-            return all(state[0]["STATE"] == "Stable" and {one["CURRENT-EPOCH"] for one in members} == {state[0]["GROUP-EPOCH"]}
-                       for state, members in before)
+            found = [self.described(group) for group in (CONSUMERS_GROUP, EXPRESSION_GROUP)]
+            return all(told["GroupState"] == "Stable" and {one["MemberEpoch"] for one in members} == {told["GroupEpoch"]}
+                       for told, members in found) or found
         eventually(settled, True, "members of the consumer protocol have the epoch of their group")
 
     def generation(self):
