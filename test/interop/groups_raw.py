@@ -20,7 +20,9 @@ from kafka.protocol.admin import groups as admin  # noqa: E402
 from kafka.protocol.consumer import group as member  # noqa: E402
 from kafka.protocol.metadata import find_coordinator  # noqa: E402
 from kafka.protocol.metadata import metadata as topics  # noqa: E402
+import consumers_odd  # noqa: E402
 import consumers_raw  # noqa: E402
+import groups_odd  # noqa: E402
 from lib.target import Target  # noqa: E402
 
 SETTINGS = {"group.initial.rebalance.delay.ms": "2000", "group.min.session.timeout.ms": "1000", "group.max.size": "3",
@@ -301,7 +303,7 @@ def answers_of(kind, folder):
     run = Run(kind, pathlib.Path(folder) / kind)
     try:
         prepare(run)
-        for part in (refusals, offsets, by_id, life, static, consumers_raw.parts):
+        for part in (refusals, offsets, by_id, life, static, consumers_raw.parts, groups_odd.parts, consumers_odd.parts):
             part(run)
         return run.answers
     finally:
