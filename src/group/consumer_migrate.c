@@ -272,6 +272,8 @@ static bool take_offers(struct downgrade *downgrade, const struct consumer_group
     while ((from = consumer_member_next(consumer, &at))) {
         const struct consumer_subscription *subscription = &from->subscription;
         int32_t count = subscription->classic->supported_protocols.count;
+        /* Of two members with one instance id, which takes a damaged log, one is static. */
+        bool is_static = consumer_static_find(consumer, subscription->instance_id) == from;
         struct join_group_request_protocol *protocols =
             arena_array(arena, (size_t)count, sizeof *protocols);
         if (!protocols)
@@ -289,7 +291,7 @@ static bool take_offers(struct downgrade *downgrade, const struct consumer_group
         }
         downgrade->members[downgrade->count++] = (struct classic_new_member){
             .id = arena_str(arena, from->id),
-            .instance_id = subscription->instance_id,
+            .instance_id = is_static ? subscription->instance_id : (struct str){NULL, 0},
             .client_id = subscription->client_id,
             .client_host = subscription->client_host,
             .protocol_type = STR("consumer"),

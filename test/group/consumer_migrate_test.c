@@ -10,6 +10,8 @@
 
 #include "base/errors.h"
 #include "consumer_kit.h"
+#include "group/classic.h"
+#include "group/consumer_records.h"
 
 static int setup(void **state)
 {
@@ -149,6 +151,47 @@ static void when_the_last_consumer_leaves_the_group_is_classic_again(void **stat
     assert_true(member_sync(&x));
     assert_int_equal(x.given, 7);
     assert_string_equal(group_kit_state_name(kit, "g"), "Stable");
+}
+
+/* Two classic members with one instance id, each with its own id. */
+static int put_twins(struct coord_op *op, void *state, const struct coord_turn *turn)
+{
+    static const uint8_t nothing[] = {0, 0, 0, 0, 0, 0, 255, 255, 255, 255};
+    struct consumer_group_member_metadata_value_classic_member_metadata classic;
+    struct consumer_group_member_metadata_value_classic_protocol protocol;
+    (void)state, (void)turn;
+    consumer_group_member_metadata_value_classic_member_metadata_init(&classic);
+    consumer_group_member_metadata_value_classic_protocol_init(&protocol);
+    protocol.name = STR("range");
+    protocol.metadata = (struct bytes){nothing, sizeof nothing};
+    classic.session_timeout_ms = 10000;
+    classic.supported_protocols.items = &protocol;
+    classic.supported_protocols.count = 1;
+    const struct consumer_subscription twin = {.instance_id = STR("i"),
+                                               .client_id = STR("c"),
+                                               .client_host = STR("h"),
+                                               .regex = STR(""),
+                                               .rebalance_timeout_ms = 10000,
+                                               .classic = &classic};
+    int err = put_consumer_group(op, STR("g"), 5, 0);
+    if (err == 0)
+        err = put_consumer_member(op, STR("g"), STR("a"), &twin);
+    return err == 0 ? put_consumer_member(op, STR("g"), STR("b"), &twin) : err;
+}
+
+static void of_two_members_with_one_instance_id_one_is_static(void **state)
+{
+    struct kit *kit = *state;
+    struct coord_op op;
+    coord_op_init(&op);
+    op.access = COORD_WRITE;
+    op.decide = put_twins;
+    assert_int_equal(group_kit_run(kit, &op), 0);
+    group_kit_restart(kit);
+    kit_turns(kit, 6);
+    assert_true(is_classic(kit));
+    assert_int_equal(classic_member_count(group_kit_group(kit, "g")->classic), 2);
+    assert_int_equal(map_count(&group_kit_group(kit, "g")->classic->statics), 1);
 }
 
 static void a_consumer_whose_session_ends_leaves_a_classic_group(void **state)
@@ -313,6 +356,7 @@ int main(void)
         T(a_classic_group_becomes_a_consumer_group_with_its_members),
         T(whoever_waits_in_the_classic_group_is_told_to_join_again),
         T(when_the_last_consumer_leaves_the_group_is_classic_again),
+        T(of_two_members_with_one_instance_id_one_is_static),
         T(a_consumer_whose_session_ends_leaves_a_classic_group),
         T(a_classic_member_that_falls_silent_loses_its_own_session),
         T(a_classic_member_that_does_not_join_in_time_is_put_out),
