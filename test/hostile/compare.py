@@ -25,6 +25,8 @@ import cases_frames  # noqa: E402, F401
 import cases_consumers  # noqa: E402, F401
 import cases_groups  # noqa: E402, F401
 import cases_transactions  # noqa: E402, F401
+import cases_histories  # noqa: E402, F401
+import cases_members  # noqa: E402, F401
 import codec  # noqa: E402
 from lib.target import Target  # noqa: E402
 

@@ -81,7 +81,9 @@ def transact(address, name):
             producer.begin_transaction()
             for partition in range(PARTITIONS):
                 producer.produce(TOPIC, b"value", b"key", (number + partition) % PARTITIONS)
-            producer.flush(WAIT_S)  # an abort would drop what is under way, and leave a gap in the sequence
+            # An abort of librdkafka drops requests that have their sequence numbers and wait to be sent, without giving the
+            # numbers back: the next transaction is refused as OUT_OF_ORDER_SEQUENCE_NUMBER, by Kafka as well.
+            producer.flush(WAIT_S)
             producer.send_offsets_to_transaction([TopicPartition(TOPIC, 0, number)], metadata, WAIT_S)
             if number % 3:
                 producer.commit_transaction(WAIT_S)
