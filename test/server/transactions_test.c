@@ -85,15 +85,17 @@ static void another_epoch_or_an_unknown_transaction_is_refused(void **state)
 {
     struct world *world = *state;
     struct producer producer = producer_of(world, "t");
-    struct producer old = producer, stranger = producer;
+    struct producer old = producer, stranger = producer, nobody = producer;
     producer = producer_of(world, "t"); /* the next instance */
     assert_int_equal(txn_add(world, producer, "out", 0), 0);
     stranger.id = "nobody";
+    nobody.id = "";
     for (int16_t version = VERIFIES; version <= ADDS; version++) {
         assert_int_equal(txn_produce(world, old, version, 0, "out", 0),
                          KAFKA_INVALID_PRODUCER_EPOCH);
         assert_int_equal(txn_produce(world, stranger, version, 0, "out", 0),
                          KAFKA_INVALID_PRODUCER_ID_MAPPING);
+        assert_int_equal(txn_produce(world, nobody, version, 0, "out", 0), KAFKA_INVALID_REQUEST);
     }
     assert_int_equal(world_end_of(world, "out", 0, READ_UNCOMMITTED), 0);
 }
