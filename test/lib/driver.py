@@ -135,6 +135,9 @@ class Driver:
         said = out.decode(errors="replace") + err.decode(errors="replace")
         # It also complains where a file does not begin at offset 0.
         said = re.sub(r"Non-consecutive offsets in .*\n  %s is followed by \d+\n" % (r"-?\d+" if cleaned else "-1"), "", said)
+        if cleaned:
+            # A batch whose records are gone, kept for its producer, has a timestamp that the tool does not see.
+            said = re.sub(r"Found timestamp mismatch in .*\n(  Index timestamp: \d+, log timestamp: -1\n)+(?!  Index)", "", said)
         bad = re.search(r"isvalid: false|Mismatches in|Non-consecutive|Found timestamp mismatch|corrupt|Exception.*", said)
         if status or bad:
             raise DriverError("FAILED", f"status {status}: {said[bad.start():][:300] if bad else said[-300:]}")

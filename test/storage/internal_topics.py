@@ -17,7 +17,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition  # noqa: E402
 from confluent_kafka.admin import AdminClient  # noqa: E402
 
-from lib import program  # noqa: E402
+from lib import paths, program  # noqa: E402
 from lib.driver import Driver  # noqa: E402
 from lib.load import create_topic  # noqa: E402
 from lib.target import Target, TargetError  # noqa: E402
@@ -28,10 +28,12 @@ GROUPS, DOOMED = 4, 3  # committing all the time; deleted halfway
 PRODUCERS = 3
 SEGMENT_BYTES = 1048576  # the least that Kafka allows
 WRITTEN_BYTES = {"__consumer_offsets": 64 << 20, "__transaction_state": 4 << 20}  # at least, in all
-# A segment that is written to, one or two that wait for the cleaner, what it writes, and what it replaced.
-BOUND_BYTES = {"__consumer_offsets": 16 << 20, "__transaction_state": 3 << 20}
+# A segment that is written to, those that wait for the cleaner or for being deleted, what it writes.
+BOUND_BYTES = {"__consumer_offsets": 32 << 20, "__transaction_state": 3 << 20}
 REST_BYTES = 2 * SEGMENT_BYTES  # when nothing is written: the segment that is written to, and the rest
-WAIT_S, LOAD_S = 150, 240
+WAIT_S, LOAD_S = 150 * paths.PATIENCE, 240 * paths.PATIENCE
+# Commits go on when enough was committed, but leave the machine to the rest.
+PACE_S = 0.02
 SETTINGS = {
     "offsets.topic.num.partitions": "1", "offsets.topic.segment.bytes": str(SEGMENT_BYTES),
     "transaction.state.log.num.partitions": "1", "transaction.state.log.segment.bytes": str(SEGMENT_BYTES),
@@ -57,7 +59,7 @@ class Worker(threading.Thread):
             self.problem = f"{type(thrown).__name__}: {thrown}"
 
 
-def commit(address, group):
+def commit(address, group, enough=None):
     """A committer that is in no group: every offset of the topic, again and again."""
     def work(stopping):
         consumer, number = Consumer(config(address, **{"group.id": group, "enable.auto.commit": False})), 0
@@ -65,6 +67,8 @@ def commit(address, group):
             number += 1
             consumer.commit(offsets=[TopicPartition(TOPIC, p, number + p, metadata=f"{group} {number}") for p in range(PARTITIONS)],
                             asynchronous=False)
+            if enough and enough.is_set():
+                stopping.wait(PACE_S)
         consumer.close()
     return work
 
@@ -177,7 +181,8 @@ class Growth:
 
 def load(target, admin):
     """Writes until it is enough; halfway the doomed groups are deleted. Returns what is wrong."""
-    workers = [Worker(commit(target.address, f"group-{n}")) for n in range(GROUPS)]
+    committed = threading.Event()
+    workers = [Worker(commit(target.address, f"group-{n}", committed)) for n in range(GROUPS)]
     workers += [Worker(transact(target.address, f"copier-{n}")) for n in range(PRODUCERS)]
     growth, doomed_left = Growth(target), True
     for worker in workers:
@@ -188,6 +193,8 @@ def load(target, admin):
             if any(worker.problem for worker in workers) or time.monotonic() > deadline:
                 raise TargetError(f"the load did not go on: {[worker.problem for worker in workers]}, {growth.written()}")
             growth.look()
+            if growth.topics["__consumer_offsets"].bytes >= WRITTEN_BYTES["__consumer_offsets"]:
+                committed.set()
             if doomed_left and growth.topics["__consumer_offsets"].bytes > WRITTEN_BYTES["__consumer_offsets"] // 2:
                 for future in admin.delete_consumer_groups([f"doomed-{n}" for n in range(DOOMED)]).values():
                     future.result(WAIT_S)
