@@ -1,20 +1,18 @@
 """Groups that Apache Kafka has and Jackdaw has not: Kafka Streams with `group.protocol=streams`, and share groups. Clients are
 told so at once, in words that say what is missing; nobody waits, and nothing is half-served.
 
-    test/exactly_once/other_groups.py [--target jackdaw|kafka]
+    test/exactly_once/other_groups.py [--target jackdaw|kafka] [--keep]
 """
-import argparse
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
 import jobs  # noqa: E402
+from lib import program  # noqa: E402
 from lib.load import create_topic  # noqa: E402
 from lib.target import Target  # noqa: E402
 
@@ -44,23 +42,22 @@ def ask(kind, target, folder):
     return said, time.monotonic() - started
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--target", choices=("jackdaw", "kafka"), default="jackdaw")
-    options, status = parser.parse_args(), 0
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="other-groups-"))
+def run(options, folder):
+    failed = False
     with Target(options.target, folder / "node", SETTINGS if options.target == "kafka" else {}) as target:
         create_topic(target.address, "input", 1)
         for kind in ("streams", "share"):
-            name = f"a_{kind}_group_{'works' if options.target == 'kafka' else 'is_refused_in_words'}"
             said, took_s = ask(kind, target, folder)
             right = said == "works" if options.target == "kafka" else said.startswith(REFUSED) and WORDS[kind] in said.lower()
             print(f"{kind}: {said[:300]} ({took_s:.1f} s)")
-            print(f"ok {name}" if right else f"FAIL {name} ({' '.join(said.split())[:300]}; kept {folder})", flush=True)
-            status |= not right
-    if not status:
-        shutil.rmtree(folder, ignore_errors=True)
-    return int(status)
+            failed |= program.tell(f"a_{kind}_group_{'works' if options.target == 'kafka' else 'is_refused_in_words'}",
+                                   [] if right else [said], options, folder)
+    return failed
+
+
+def main():
+    options = program.parser().parse_args()
+    return program.in_folder(options, lambda folder: run(options, folder))
 
 
 if __name__ == "__main__":

@@ -151,8 +151,8 @@ class PolledMember:
 
 class KafkaPython(Client):
     name = "kafka-python"
-    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp", "range", "roundrobin",
-                     "sticky", "cooperative-sticky", "patterns", "shrinks", "resubscribes", "commits"})
+    can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp", "static", "range",
+                     "roundrobin", "sticky", "cooperative-sticky", "patterns", "shrinks", "resubscribes", "commits"})
 
     def version(self):
         return kafka.__version__

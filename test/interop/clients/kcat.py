@@ -77,7 +77,8 @@ class Member:
 
 class Kcat(Client):
     name = "kcat"
-    can = frozenset({"idempotence", "acks", "from-time", "static", "shrinks", "range", "roundrobin", "cooperative-sticky", "patterns"})
+    can = frozenset({"idempotence", "acks", "from-time", "static", "fenced-member", "shrinks", "range", "roundrobin",
+                     "cooperative-sticky", "patterns"})
 
     def version(self):
         said = subprocess.run(["kcat", "-V"], capture_output=True, text=True).stdout
