@@ -129,6 +129,11 @@ static inline struct consumer_group *consumer_group_of(const struct group *group
     return group && group->type == GROUP_CONSUMER ? group->consumer : NULL;
 }
 enum consumer_group_state consumer_group_state(const struct consumer_group *consumer);
+/* The group's next epoch. Only a damaged record may hold the last one there is. */
+static inline int32_t consumer_epoch_after(int32_t epoch)
+{
+    return epoch == INT32_MAX ? epoch : epoch + 1;
+}
 
 /* ---- members; NULL when there is none (in the group) ---- */
 

@@ -114,9 +114,9 @@ int consumer_put_fenced(struct coord_op *op, struct arena *arena,
     if (!names_without(consumer, members, count, arena, &names))
         return -ENOMEM;
     int64_t hash = consumer_metadata_hash(turn->image, names, arena);
-    err = put_consumer_group(op, group, consumer->epoch + 1, hash);
+    err = put_consumer_group(op, group, consumer_epoch_after(consumer->epoch), hash);
     /* With nobody left the assignment of nobody is up to date at once. */
     if (err == 0 && consumer->member_count == count)
-        err = put_consumer_target_metadata(op, group, consumer->epoch + 1, 0);
+        err = put_consumer_target_metadata(op, group, consumer_epoch_after(consumer->epoch), 0);
     return err;
 }

@@ -181,7 +181,7 @@ static int refresh_decide(struct coord_op *op, void *state, const struct coord_t
         consumer_metadata_hash(turn->image, names_then(refresh, consumer), &refresh->arena);
     if (!changed && hash == consumer->metadata_hash)
         return 0;
-    return put_consumer_group(op, refresh->group, consumer->epoch + 1, hash);
+    return put_consumer_group(op, refresh->group, consumer_epoch_after(consumer->epoch), hash);
 }
 
 static void refresh_settle(struct coord_op *op, void *state, const struct coord_turn *turn,

@@ -320,7 +320,7 @@ static int update_epoch(struct consumer_step *step, bool bump)
         bump = true;
     int err = 0;
     if (bump) {
-        step->epoch++;
+        step->epoch = consumer_epoch_after(step->epoch);
         err = put_consumer_group(step->op, step->request->group_id, step->epoch, hash);
     }
     if (err == 0 && consumer && consumer->has_partition_metadata)

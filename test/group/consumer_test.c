@@ -323,6 +323,20 @@ static void a_topic_that_is_deleted_is_taken_away_and_one_that_is_made_is_given(
     assert_string_equal(consumer_owns(&a), "t0:0,1,2 t1:0,1");
 }
 
+static void after_the_last_epoch_there_is_comes_no_other(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    group_kit_group(kit, "g")->consumer->epoch = INT32_MAX;
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    assert_int_equal(group_of(kit)->epoch, INT32_MAX);
+    assert_int_equal(consumer_leave(&b), 0);
+    assert_int_equal(group_of(kit)->epoch, INT32_MAX);
+}
+
 static void a_change_of_other_topics_disturbs_nobody(void **state)
 {
     struct kit *kit = *state;
@@ -696,6 +710,7 @@ int main(void)
         T(a_clock_that_was_set_back_keeps_nobody_waiting),
         T(partitions_that_are_added_are_assigned_with_the_next_heartbeat),
         T(a_topic_that_is_deleted_is_taken_away_and_one_that_is_made_is_given),
+        T(after_the_last_epoch_there_is_comes_no_other),
         T(a_change_of_other_topics_disturbs_nobody),
         T(the_hash_of_topics_is_kafkas),
         T(a_member_may_be_one_epoch_behind_but_no_further),
