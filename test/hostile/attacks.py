@@ -14,6 +14,7 @@ from attack import ATTACKS, Skipped
 import attack_clients  # noqa: F401
 import attack_coordinators  # noqa: F401
 import attack_files  # noqa: F401
+import attack_groups  # noqa: F401
 import attack_requests  # noqa: F401
 import codec
 import wire
