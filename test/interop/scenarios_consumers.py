@@ -115,7 +115,8 @@ def consumer_stalls(context, client):
         until([two], both, "two each again")
 
 
-@consumer_scenario("consumer-dies", "the new protocol: who dies without a word loses its partitions when its session is over", "mortal")
+@consumer_scenario("consumer-dies", "the new protocol: who dies without a word loses its partitions when its session is over", "mortal",
+                   "silent")
 def consumer_dies(context, client):
     topic = filled(context, 4, 4)
     group = f"dies-{topic}"

@@ -16,6 +16,7 @@ need. `can` holds finer abilities that a method does not show:
     stalls                       a member that is not polled leaves, when its time is over (librdkafka: once it has taken what it was
                                  assigned; as long as that callback waits it only sends heartbeats)
     consumer-protocol            a member can speak the protocol of KIP-848
+    silent                       and dies without a word there (Java 4.4.0 sends the epoch -1, even when told REMAIN_IN_GROUP)
     server-regex                 and have the broker find topics by a regular expression: member(pattern(…), …)
     range, roundrobin, sticky, cooperative-sticky   its members know this assignor
     patterns                     a member can subscribe to a pattern, ^…
