@@ -2,8 +2,9 @@
 
 #define NS_PER_MS INT64_C(1000000)
 
-/* Markers in this process take less than the least time that a client would wait. */
-#define PAUSE_FIRST_NS (NS_PER_MS / 2)
+/* Markers in this process take less than the least time that a client would wait: some 100 us
+ * while the broker has time. */
+#define PAUSE_FIRST_NS (NS_PER_MS / 8)
 
 static void ask_wakes(struct coord_op *op, struct wakes *wakes)
 {
