@@ -157,7 +157,7 @@ def members_that_offer_megabytes(chance):
         for n in range(40):
             connection = site.connect()
             connections.append(connection)
-            send(connection, "JoinGroup", 3, **member(f"fat-{n}", 3000, bytes(MIB)))
+            send(connection, "JoinGroup", 3, **member(f"fat-{n}", 12000, bytes(MIB)))
         for connection in connections:
             errors.append(codec.error_name(connection.answer(codec.KEYS["JoinGroup"], 3)["ErrorCode"]))
         let_in = errors.count("NONE")
