@@ -106,6 +106,7 @@ int regex_compile(const char *text, size_t size, struct regex **ret_regex, char 
         RE2::Options options;
         options.set_log_errors(false);
         options.set_max_mem(REGEX_MEMORY_BYTES);
+        options.set_never_capture(true); /* nobody asks, and it would cost time and memory */
         auto made = new ::regex(named_groups_in_python_style(given), options);
         if (!made->compiled.ok()) {
             int err = refuse(ret_why, made->compiled.error());

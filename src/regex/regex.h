@@ -13,8 +13,8 @@ extern "C" {
 #endif
 
 enum {
-    REGEX_MAX_BYTES = 64 * 1024,          /* of an expression */
-    REGEX_MEMORY_BYTES = 8 * 1024 * 1024, /* of what it is compiled to, matching included */
+    REGEX_MAX_BYTES = 32767,              /* of an expression: of a string in a request */
+    REGEX_MEMORY_BYTES = 2 * 1024 * 1024, /* of what it is compiled to, matching included */
     REGEX_WHY_SIZE = 128,
 };
 

@@ -220,6 +220,49 @@ def requests_of_many(who):
 
 
 @attack
+def hostile_expressions(chance):
+    """Members subscribe by expressions that are hard to compile or to match, with 10,000 topics to match them against: each is
+    refused or taken, what is taken is resolved or given up in bounded time, and others are served meanwhile."""
+    longest = 32767  # of a string in a request
+    expressions = ["(a*)*b", "(a|aa)+$b", "(.*a){20}b", "(a?){1000}", "(.{1,30}x?){30}", "(a|b)*a(a|b|0|1|2){200}x",
+                   "a?" * (longest // 2), "[a-z]{0,9}" * (longest // 10), "(a|bc)?" * (longest // 7), "(a.*b)|" * (longest // 7 - 1) + "a"]
+    refused = ["(a{1000}){1000}", "(\\pL|\\pN){1000}", "(" * longest, "(?:(a|bc)?){1000}" * 1900, "\\xZZ", "a**"]
+    with Site({**SETTINGS, "group.consumer.session.timeout.ms": "60000", "group.consumer.max.session.timeout.ms": "60000"}) as site:
+        expect_health(site, "before")
+        coordinators(site)
+        with site.connect(120) as connection:
+            for first in range(0, 10_000, 1000):
+                answer = call(connection, "CreateTopics", 7, TimeoutMs=60000, Topics=[
+                    {"Name": f"{'a' * 200}{first + n}", "NumPartitions": 1, "ReplicationFactor": 1} for n in range(1000)])
+                expect({one["ErrorCode"] for one in answer["Topics"]} == {0}, "topics were not made")
+        site.reset_peak()
+        key, connections = codec.KEYS["ConsumerGroupHeartbeat"], []
+        for n, text in enumerate(expressions + refused):
+            connection = site.connect(120)
+            connections.append(connection)
+            connection.send_frame(codec.encode(key, 1, 1, {
+                "GroupId": f"hostile-{n}", "MemberId": f"m{n}", "MemberEpoch": 0, "RebalanceTimeoutMs": 60000,
+                "SubscribedTopicRegex": text, "TopicPartitions": []}))
+        expect_health(site, "while they are compiled")
+        errors = [codec.error_name(connection.answer(key, 1)["ErrorCode"]) for connection in connections]
+        expect(errors == ["NONE"] * len(expressions) + ["INVALID_REGULAR_EXPRESSION"] * len(refused), f"answered {errors}")
+        expect_health(site, "while they are matched")
+        # One that is easy finds its turn behind them.
+        with site.connect(120) as connection:
+            epoch, owned, deadline = 0, [], time.monotonic() + PATIENCE_S
+            while not owned:
+                expect(time.monotonic() < deadline, "an expression is not resolved behind hostile ones")
+                answer = call(connection, "ConsumerGroupHeartbeat", 1, GroupId="easy", MemberId="easy", MemberEpoch=epoch, **(
+                    {"RebalanceTimeoutMs": 60000, "SubscribedTopicRegex": "a+77[0-9]", "TopicPartitions": []} if epoch == 0 else {}))
+                expect(answer["ErrorCode"] == 0, f"the easy one is answered {codec.error_name(answer['ErrorCode'])}")
+                epoch = answer["MemberEpoch"]
+                owned = answer["Assignment"]["TopicPartitions"] if answer["Assignment"] else []
+                time.sleep(0.05)
+            expect(len(owned) == 10, f"{len(owned)} topics were found")
+        expect_health(site)
+
+
+@attack
 def large_requests_of_the_coordinators(chance):
     """As many elements as a frame holds, of each API of groups and transactions: others wait for no more than the
     work takes, memory stays within the limits."""
