@@ -298,7 +298,9 @@ apply_operation(struct decision *decision, struct alteration *alteration,
         return OUTCOME_OK;
     case OP_APPEND:
     case OP_SUBTRACT:
-        if (key < 0 || schema->keys[key].type != CONFIG_TYPE_LIST)
+        /* Kafka's controller does not know which settings of groups are lists. */
+        if (key < 0 || schema->keys[key].type != CONFIG_TYPE_LIST ||
+            alteration->type == CONFIG_RESOURCE_GROUP)
             return outcome_printf(decision, KAFKA_INVALID_CONFIG,
                                   "Can't %s to key %.*s because its type is not LIST.",
                                   config->config_operation == OP_APPEND ? "APPEND" : "SUBTRACT",

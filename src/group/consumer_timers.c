@@ -1,19 +1,26 @@
 #include "group/consumer_timers.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "group/consumer_ops.h"
 #include "metadata/config_keys.h"
 
 #define NS_PER_MS INT64_C(1000000)
 
+/* As it was written, but for spaces around it, which do not count. */
 static struct str setting_text(const struct group *group, const struct coord_turn *turn,
                                struct str name)
 {
     struct config_pairs pairs = {NULL, 0};
     if (turn->image)
         pairs = image_configs(turn->image, CONFIG_RESOURCE_GROUP, group->id);
-    return config_pairs_get(pairs, name);
+    struct str text = config_pairs_get(pairs, name);
+    while (text.size > 0 && (uint8_t)text.data[0] <= ' ')
+        text = (struct str){text.data + 1, text.size - 1};
+    while (text.size > 0 && (uint8_t)text.data[text.size - 1] <= ' ')
+        text.size--;
+    return text;
 }
 
 /* A dynamic setting of the group, within the broker's bounds; `otherwise` where it has none. The
@@ -23,6 +30,8 @@ static int32_t setting(const struct group *group, const struct coord_turn *turn,
 {
     struct str text = setting_text(group, turn, name);
     int64_t value = 0;
+    if (text.size > 1 && text.data[0] == '+')
+        text = (struct str){text.data + 1, text.size - 1};
     if (!text.data || text.size < 1 || text.size > 10)
         return otherwise;
     for (int32_t i = 0; i < text.size; i++) {
@@ -65,7 +74,7 @@ int32_t consumer_assignment_interval_ms(const struct group *group, const struct 
 bool consumer_assignor_offload(const struct group *group, const struct coord_turn *turn)
 {
     struct str text = setting_text(group, turn, STR("consumer.assignor.offload.enable"));
-    return text.data ? str_equal(text, STR("true"))
+    return text.data ? text.size == 4 && strncasecmp(text.data, "true", 4) == 0
                      : turn->settings->group_consumer_assignor_offload;
 }
 

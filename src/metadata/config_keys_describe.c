@@ -344,6 +344,8 @@ static struct str group_value(struct describer *describer, const struct config_k
 {
     struct config_value value;
     const char *error;
+    if (override.data && key->visibility != CONFIG_PUBLIC)
+        return override; /* as it was written, as Kafka has it */
     if (override.data && config_parse(key, override, describer->arena, &value, &error) == 0)
         return text_of(describer, key, &value);
     if (broker_key < 0)
@@ -368,7 +370,7 @@ int config_describe_group(const struct broker_config *broker, struct config_pair
         struct str override = config_pairs_get(overrides, name);
         int32_t broker_key = group_key_synonym((enum group_config_key)i);
         struct synonyms synonyms = {.count = 0};
-        if ((key->visibility != CONFIG_PUBLIC && !override.data) || !is_wanted(request, name))
+        if (!is_wanted(request, name))
             continue;
         struct described_config config = {
             .name = name,
@@ -383,6 +385,10 @@ int config_describe_group(const struct broker_config *broker, struct config_pair
             collect_of_key(&describer, broker_key, false, &synonyms);
         else if (default_text.data)
             synonyms_add(&synonyms, name, default_text, CONFIG_SOURCE_DEFAULT, false);
+        /* What is internal is seen when somebody has set it, for the group or for the broker. */
+        bool is_set = synonyms.count > 0 && synonyms.items[0].source != CONFIG_SOURCE_DEFAULT;
+        if (key->visibility != CONFIG_PUBLIC && !is_set)
+            continue;
         add(&describer, config, &synonyms);
     }
     return err != 0 ? err : finish(&describer, ret_configs, ret_count);

@@ -65,6 +65,9 @@ static void alter_topics(struct env *env, void *context)
     answer = alter(&cluster, topic, "t", "retention.ms", APPEND, "1");
     must(answer.code == KAFKA_INVALID_CONFIG);
     must(says(answer.message, "Can't APPEND to key retention.ms because its type is not LIST."));
+    answer = alter(&cluster, CONFIG_RESOURCE_GROUP, "g", "streams.rack.aware.assignment.tags",
+                   APPEND, "zone");
+    must(answer.code == KAFKA_INVALID_CONFIG);
     must(alter(&cluster, topic, "t", "retention.ms", SET, NULL).code == KAFKA_INVALID_REQUEST);
     must(alter(&cluster, topic, "t", "retention.ms", 7, "1").code == KAFKA_INVALID_REQUEST);
     answer = alter(&cluster, topic, "none", "retention.ms", SET, "1");

@@ -475,6 +475,53 @@ static void who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over(voi
     assert_string_equal(group_kit_state_name(kit, "g"), "Empty");
 }
 
+/* Settings of the group, as somebody may have written them. */
+static void configure(struct kit *kit, const char *name, const char *value)
+{
+    struct image_builder builder;
+    const struct image *before = kit->image;
+    image_builder_init(&builder, before);
+    assert_true(apply_config_of(&builder, CONFIG_RESOURCE_GROUP, "g", name, value));
+    struct image *image = image_builder_snapshot(&builder);
+    image->offset = before->offset + 1;
+    kit->image = image;
+    image_builder_close(&builder);
+    coord_follow(kit->coord, &kit->topic, true);
+    kit_turns(kit, 6);
+    image_unref(before);
+}
+
+static void settings_of_a_group_are_seen_with_the_next_heartbeat(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(a.interval_ms, 5000);
+    configure(kit, "consumer.heartbeat.interval.ms", " 7000\t");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(a.interval_ms, 7000);
+    configure(kit, "consumer.heartbeat.interval.ms", "+8000");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(a.interval_ms, 8000);
+    kit->broker.group_consumer_max_heartbeat_interval_ms = 6000;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_int_equal(a.interval_ms, 6000);
+    configure(kit, "consumer.session.timeout.ms", "50000");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    group_kit_pass(kit, 49999);
+    assert_int_equal(group_of(kit)->member_count, 1);
+    group_kit_pass(kit, 1);
+    assert_int_equal(group_of(kit)->member_count, 0);
+    configure(kit, "consumer.assignor.offload.enable", " TRUE ");
+    a.epoch = a.owned_count = 0;
+    kit->jobs_held = true;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assert_non_null(group_of(kit)->assigning);
+    kit->jobs_held = false;
+    kit_turns(kit, 6);
+}
+
 static void who_holds_on_after_a_load_is_out_when_its_rebalance_timeout_is_over(void **state)
 {
     struct kit *kit = *state;
@@ -716,6 +763,7 @@ int main(void)
         T(a_member_may_be_one_epoch_behind_but_no_further),
         T(a_static_member_that_comes_back_has_what_it_had),
         T(who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over),
+        T(settings_of_a_group_are_seen_with_the_next_heartbeat),
         T(who_holds_on_after_a_load_is_out_when_its_rebalance_timeout_is_over),
         T(an_instance_id_in_use_is_not_released),
         T(a_member_that_takes_a_static_place_gives_up_its_own),

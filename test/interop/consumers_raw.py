@@ -269,7 +269,7 @@ def dynamic(wires):
     alter("a long interval", ("consumer.heartbeat.interval.ms", "15001"))
     alter("an absurd interval", ("consumer.heartbeat.interval.ms", "soon"))
     alter("no such setting", ("consumer.no.such", "1"))
-    alter("an interval", ("consumer.heartbeat.interval.ms", "7000"), ("consumer.session.timeout.ms", "50000"))
+    alter("an interval", ("consumer.heartbeat.interval.ms", " 7000 "), ("consumer.session.timeout.ms", "50000"))
     while member.beat("has the group's interval")["HeartbeatIntervalMs"] == 5000:
         pass  # the change reaches the coordinator a moment after its answer
     answer = wires.connection.request(codec.KEYS["DescribeConfigs"], 4, {"Resources": [
@@ -277,6 +277,75 @@ def dynamic(wires):
     wires.run.answers["cdynamic: described"] = sorted(
         (one["Name"], one["Value"], one["ConfigSource"]) for one in answer["Results"][0]["Configs"])
     alter("the broker's again", ("consumer.heartbeat.interval.ms", None))
+
+
+GROUP_RESOURCE, DYNAMIC_GROUP_CONFIG = 32, 8
+SET, DELETE, APPEND, SUBTRACT = range(4)
+# Numbers at and beyond bounds, and what other types take.
+VALUES = ("", "-1", "0", "1", "2", "5", "10", "11", "99", "100", "999", "1000", "4999", "5000", "10000", "10001", "14999", "15000", "15001",
+          "44999", "45000", "60000", "60001", "3600000", "3600001", "2147483647", "2147483648", " 5000 ", "5e3", "soon", "true", "FALSE",
+          "yes", "latest", "Earliest", "by_duration:PT1H", "by_duration:PT-1H", "by_duration:1h", "read_committed", "READ_COMMITTED",
+          "uniform", "sticky", "a,b", "rack")
+
+
+def settings_of(answer):
+    return sorted((one["Name"], one["Value"], one["ReadOnly"], one["ConfigSource"], one["IsSensitive"], one["ConfigType"],
+             [(like["Name"], like["Value"], like["Source"]) for like in one["Synonyms"]]) for one in answer["Results"][0]["Configs"])
+
+
+def settings(wires):
+    """Every setting that a group may have: what it is when nobody has set it, what may be set, what is seen of it, and
+    what is left when it is deleted."""
+    answers, connection = wires.run.answers, wires.connection
+
+    def alter(name, value, operation=SET, group="csettings", **more):
+        answer = connection.request(codec.KEYS["IncrementalAlterConfigs"], 1, {**more, "Resources": [
+            {"ResourceType": GROUP_RESOURCE, "ResourceName": group, "Configs": [
+                {"Name": name, "ConfigOperation": operation, "Value": value}]}]})
+        return codec.error_name(answer["Responses"][0]["ErrorCode"])
+
+    def described(group="csettings", names=None):
+        return connection.request(codec.KEYS["DescribeConfigs"], 4, {"IncludeSynonyms": True, "Resources": [
+            {"ResourceType": GROUP_RESOURCE, "ResourceName": group, "ConfigurationKeys": names}]})
+
+    def until_described(name, is_set):
+        """A change is seen a moment after its answer."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            found = settings_of(described(names=[name]))
+            if [one[3] == DYNAMIC_GROUP_CONFIG for one in found] == [is_set]:
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name} is {found} though it should be {is_set} that it is set")
+            time.sleep(0.01)
+
+    usual = settings_of(described())
+    answers["csettings: described when nothing is set"] = usual
+    for name, value, *_ in usual:
+        may_be = {text: alter(name, text, ValidateOnly=True) for text in VALUES}
+        may_be |= {f"{operation} 5000": alter(name, "5000", operation, ValidateOnly=True) for operation in (APPEND, SUBTRACT)}
+        answers[f"csettings: what {name} may be"] = may_be
+        answers[f"csettings: {name} to nothing"] = alter(name, None)
+        answers[f"csettings: {name} deleted before it is set"] = alter(name, None, DELETE)
+        taken = [text for text in VALUES if text != value and may_be[text] == "NONE"][-1:]
+        for text in taken:
+            answers[f"csettings: {name} set"] = alter(name, text)
+            answers[f"csettings: {name} described"] = until_described(name, True)
+            answers[f"csettings: {name} deleted"] = alter(name, None, DELETE)
+            answers[f"csettings: {name} described when it was deleted"] = until_described(name, False)
+    answers["csettings: an unknown setting"] = alter("consumer.nothing", "1")
+    answers["csettings: an unknown setting deleted"] = alter("consumer.nothing", None, DELETE)
+    answers["csettings: of no group"] = alter("consumer.heartbeat.interval.ms", "5000", group="")
+    answers["csettings: described of no group"] = described("")["Results"][0]["ErrorCode"]
+    answers["csettings: an interval as long as the session"] = alter("consumer.heartbeat.interval.ms", "15000")
+    answers["csettings: a setting of a topic"] = alter("retention.ms", "1000")
+    answers["csettings: replaced as a whole"] = [one["ErrorCode"] for one in connection.request(codec.KEYS["AlterConfigs"], 2, {"Resources": [
+        {"ResourceType": GROUP_RESOURCE, "ResourceName": "csettings", "Configs": [{"Name": "consumer.session.timeout.ms", "Value": "50000"}]}]})["Responses"]]
+    until_described("consumer.session.timeout.ms", True)
+    answers["csettings: described when replaced"] = settings_of(described())
+    listed = connection.request(codec.KEYS["ListConfigResources"], 1, {"ResourceTypes": [GROUP_RESOURCE]})
+    answers["csettings: listed"] = [one for one in listed["ConfigResources"] if one["ResourceName"] == "csettings"]
+    alter("consumer.session.timeout.ms", None, DELETE)
 
 
 def until_given(wires, member, partitions):
@@ -534,6 +603,7 @@ def parts(run):
         static(wires, version)
     expressions(wires)
     dynamic(wires)
+    settings(wires)
     migration(wires)
     no_migration(wires)
     static_migration(wires)

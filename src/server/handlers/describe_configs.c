@@ -79,6 +79,10 @@ static int describe_one(struct request *request,
         return describe_broker(request, asked->resource_name, ask, ret_configs, ret_count,
                                ret_message);
     case CONFIG_RESOURCE_GROUP:
+        if (asked->resource_name.size == 0) {
+            *ret_message = "Group name must not be empty";
+            return KAFKA_INVALID_REQUEST;
+        }
         return config_describe_group(config, pairs, ask, arena, ret_configs, ret_count);
     case CONFIG_RESOURCE_CLIENT_METRICS:
         return config_describe_client_metrics(pairs, ask, arena, ret_configs, ret_count);
