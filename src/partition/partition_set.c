@@ -145,6 +145,7 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
         .checkpoint_interval_ns = settings->log_flush_offset_checkpoint_interval_ms * NS_PER_MS,
         .retention_interval_ns = settings->log_retention_check_interval_ms * NS_PER_MS,
         .retention_first_ns = settings->log_initial_task_delay_ms * NS_PER_MS,
+        .producers_interval_ns = settings->producer_id_expiration_check_interval_ms * NS_PER_MS,
     };
     atomic_init(&set->table, table);
     atomic_init(&set->disk_slow_ns, settings->disk_slow_ms * NS_PER_MS);

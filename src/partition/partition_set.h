@@ -55,7 +55,7 @@ struct partition_set {
     struct partition_dir *dirs;
     int32_t dir_count;
     int32_t threads_per_dir; /* num.recovery.threads.per.data.dir, of a stop */
-    int64_t producer_expiration_ms;
+    _Atomic int64_t producer_expiration_ms;
     _Atomic int64_t disk_slow_ns; /* jackdaw.disk.slow.ms; the broker keeps it up to date */
     _Atomic(struct partition_table *) table;
     struct epoch_domain *epochs;   /* tables, partitions and settings are retired to it */
@@ -70,9 +70,11 @@ struct partition_set {
     /* What partition_set_load recovered. */
     _Atomic int64_t recovered_count, recovered_bytes, dropped_bytes;
     int64_t checkpoint_interval_ns, retention_interval_ns, retention_first_ns;
-    int64_t flush_interval_ns; /* log.flush.scheduler.interval.ms; 0: never */
-    struct loop_timer checkpoint_timer, retention_timer, flush_timer;
+    int64_t producers_interval_ns; /* producer.id.expiration.check.interval.ms */
+    int64_t flush_interval_ns;     /* log.flush.scheduler.interval.ms; 0: never */
+    struct loop_timer checkpoint_timer, retention_timer, producers_timer, flush_timer;
     struct tend_job *tending; /* the pool job under way, or NULL */
+    unsigned tend_next;       /* what became due meanwhile */
     struct set_cleaner cleaner;
     void (*dir_failed)(void *context, struct partition_dir *dir); /* any thread; may be NULL */
     void *dir_failed_context;
@@ -94,7 +96,7 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
 /* Start the timers of checkpoints and retention; home loop. */
 void partition_set_start(struct partition_set *set);
 
-/* Home loop: what the configuration says of the cleaner now. */
+/* Home loop: what the configuration says of the cleaner and of silent producers now. */
 void partition_set_configure(struct partition_set *set, const struct broker_settings *settings);
 
 /* Any thread: a compacted log may have become dirty enough to be cleaned. */

@@ -10,7 +10,7 @@
 
 #include "base/errors.h"
 
-enum tend_what { TEND_RETENTION = 1, TEND_CHECKPOINTS = 2 };
+enum tend_what { TEND_RETENTION = 1, TEND_CHECKPOINTS = 2, TEND_PRODUCERS = 4 };
 
 struct tend_job {
     struct pool_job job;
@@ -57,19 +57,22 @@ void set_retain(struct partition *partition, int64_t now_ms)
 }
 
 /* append_lock held. */
-static void partition_tend(struct partition *partition, int64_t now_ms)
+static void partition_tend(struct partition *partition, unsigned what, int64_t now_ms)
 {
     struct log *log = partition->log;
+    if (what & TEND_PRODUCERS)
+        log_expire_producers(log, now_ms);
+    if (!(what & TEND_RETENTION))
+        return;
     int err = log_roll_if_due(log, now_ms);
     tend_fault(partition, err);
     /* On a full disk it cannot roll, and giving up segments is what helps. While the log is being
      * cleaned that waits for the end. */
     if ((err >= 0 || log_error_passes(err)) && !atomic_load(&partition->cleaning))
         set_retain(partition, now_ms);
-    log_expire_producers(log, now_ms);
 }
 
-static void tend_retention(struct tend_job *tend)
+static void tend_logs(struct tend_job *tend)
 {
     int64_t now_ms = env_wall_ms(tend->set->env);
     struct epoch_reader reader;
@@ -82,9 +85,10 @@ static void tend_retention(struct tend_job *tend)
         if (!deleted) {
             epoch_online(&reader); /* for the settings alone: the rest may take long */
             partition_sync_settings(partition);
-            tend->rolled |= partition_settings(partition)->cleanup_compact;
+            tend->rolled |=
+                tend->what & TEND_RETENTION && partition_settings(partition)->cleanup_compact;
             epoch_offline(&reader);
-            partition_tend(partition, now_ms);
+            partition_tend(partition, tend->what, now_ms);
         }
         parklock_release(&partition->append_lock);
         if (!deleted)
@@ -213,27 +217,21 @@ static void tend_free(struct tend_job *tend)
 static void tend_run(struct pool_job *job)
 {
     struct tend_job *tend = container_of(job, struct tend_job, job);
-    if (tend->what & TEND_RETENTION)
-        tend_retention(tend);
+    if (tend->what & (TEND_RETENTION | TEND_PRODUCERS))
+        tend_logs(tend);
     if (tend->what & TEND_CHECKPOINTS)
         set_checkpoints(tend->set, false);
 }
 
-static void tend_done(struct loop *loop, struct pool_job *job)
-{
-    (void)loop;
-    struct tend_job *tend = container_of(job, struct tend_job, job);
-    struct partition_set *set = tend->set;
-    bool rolled = tend->rolled;
-    set->tending = NULL;
-    tend_free(tend);
-    if (rolled)
-        partition_set_clean_soon(set);
-}
+static void tend_done(struct loop *loop, struct pool_job *job);
 
 static void tend_start(struct partition_set *set, unsigned what)
 {
-    struct tend_job *tend = set->tending ? NULL : calloc(1, sizeof *tend);
+    if (set->tending) { /* what it does itself comes at the next interval */
+        set->tend_next |= what & ~set->tending->what;
+        return;
+    }
+    struct tend_job *tend = calloc(1, sizeof *tend);
     if (!tend)
         return;
     tend->set = set;
@@ -245,11 +243,34 @@ static void tend_start(struct partition_set *set, unsigned what)
     pool_submit(set->home, &tend->job);
 }
 
+static void tend_done(struct loop *loop, struct pool_job *job)
+{
+    (void)loop;
+    struct tend_job *tend = container_of(job, struct tend_job, job);
+    struct partition_set *set = tend->set;
+    unsigned next = set->tend_next;
+    bool rolled = tend->rolled;
+    set->tending = NULL;
+    set->tend_next = 0;
+    tend_free(tend);
+    if (rolled)
+        partition_set_clean_soon(set);
+    if (next)
+        tend_start(set, next);
+}
+
 static void retention_fire(struct loop *loop, struct loop_timer *timer)
 {
     struct partition_set *set = container_of(timer, struct partition_set, retention_timer);
     tend_start(set, TEND_RETENTION);
     loop_timer_set(loop, timer, loop->now_ns + set->retention_interval_ns);
+}
+
+static void producers_fire(struct loop *loop, struct loop_timer *timer)
+{
+    struct partition_set *set = container_of(timer, struct partition_set, producers_timer);
+    tend_start(set, TEND_PRODUCERS);
+    loop_timer_set(loop, timer, loop->now_ns + set->producers_interval_ns);
 }
 
 static void checkpoint_fire(struct loop *loop, struct loop_timer *timer)
@@ -286,6 +307,7 @@ static void flush_fire(struct loop *loop, struct loop_timer *timer)
 void set_tend_init(struct partition_set *set)
 {
     loop_timer_init(&set->retention_timer, retention_fire);
+    loop_timer_init(&set->producers_timer, producers_fire);
     loop_timer_init(&set->checkpoint_timer, checkpoint_fire);
     loop_timer_init(&set->flush_timer, flush_fire);
 }
@@ -295,6 +317,7 @@ void partition_set_start(struct partition_set *set)
     struct loop *loop = set->home;
     int64_t now_ns = env_now_ns(set->env);
     loop_timer_set(loop, &set->retention_timer, now_ns + set->retention_first_ns);
+    loop_timer_set(loop, &set->producers_timer, now_ns + set->producers_interval_ns);
     loop_timer_set(loop, &set->checkpoint_timer, now_ns + set->checkpoint_interval_ns);
     if (set->flush_interval_ns > 0)
         loop_timer_set(loop, &set->flush_timer, now_ns + set->flush_interval_ns);
@@ -306,7 +329,9 @@ void partition_set_stop(struct partition_set *set)
 {
     struct loop *loop = set->home;
     loop_timer_cancel(loop, &set->retention_timer);
+    loop_timer_cancel(loop, &set->producers_timer);
     loop_timer_cancel(loop, &set->checkpoint_timer);
+    set->tend_next = 0;
     loop_timer_cancel(loop, &set->flush_timer);
     loop_timer_cancel(loop, &set->cleaner.timer);
     set->cleaner.stopping = true;

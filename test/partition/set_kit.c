@@ -145,6 +145,7 @@ void kit_init(struct kit *kit, int dir_count)
     kit->say = (struct say){.level = SAY_DEBUG, .write = take_line, .context = kit};
     kit->broker = (struct broker_settings){
         .producer_id_expiration_ms = 86400000,
+        .producer_id_expiration_check_interval_ms = 600000,
         .disk_slow_ms = 1000,
         .log_flush_offset_checkpoint_interval_ms = 60000,
         .log_retention_check_interval_ms = 300000,
@@ -367,6 +368,21 @@ int kit_append(struct kit *kit, int index, int key, const char *value, int64_t t
     if (err == 0)
         kit->topics[index].values[key] = value ? strtoll(value, NULL, 10) : 0;
     return err;
+}
+
+void kit_append_of(struct kit *kit, int index, int64_t producer_id)
+{
+    static const uint8_t text[] = "idempotent";
+    struct batch_builder builder;
+    batch_builder_init(&builder, 0);
+    builder.producer_id = producer_id;
+    builder.producer_epoch = 0;
+    builder.base_sequence = 0;
+    batch_builder_add(&builder, wall_ms(kit->env), (struct bytes){text, sizeof text},
+                      (struct bytes){text, sizeof text}, NULL, 0);
+    must(batch_builder_finish(&builder) == 0);
+    assert_int_equal(append_batch(kit, index, &builder), 0);
+    batch_builder_close(&builder);
 }
 
 void kit_put(struct kit *kit, int index, int keys, int count)

@@ -82,6 +82,8 @@ struct partition *kit_partition(struct kit *kit, int index);
 
 /* Append as leader: the error. Taken note of when it is 0. */
 int kit_append(struct kit *kit, int index, int key, const char *value, int64_t timestamp_ms);
+/* A record of an idempotent producer, its first, with the clock's time. No key is taken note of. */
+void kit_append_of(struct kit *kit, int index, int64_t producer_id);
 /* `count` records of the keys in turn, with the clock's time. */
 void kit_put(struct kit *kit, int index, int keys, int count);
 
