@@ -14,7 +14,8 @@ import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent)]
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition  # noqa: E402
+from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer,  # noqa: E402
+                             TopicPartition)
 from confluent_kafka.admin import AdminClient  # noqa: E402
 
 from lib import paths, program  # noqa: E402
@@ -179,6 +180,16 @@ class Growth:
                 for topic, written in self.written().items() if self.most[topic] > BOUND_BYTES[topic]]
 
 
+def delete(admin, groups):
+    """Where halfway takes longer than offsets are kept, they have expired."""
+    for future in admin.delete_consumer_groups(groups).values():
+        try:
+            future.result(WAIT_S)
+        except KafkaException as thrown:
+            if thrown.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+
+
 def load(target, admin):
     """Writes until it is enough; halfway the doomed groups are deleted. Returns what is wrong."""
     committed = threading.Event()
@@ -196,8 +207,7 @@ def load(target, admin):
             if growth.topics["__consumer_offsets"].bytes >= WRITTEN_BYTES["__consumer_offsets"]:
                 committed.set()
             if doomed_left and growth.topics["__consumer_offsets"].bytes > WRITTEN_BYTES["__consumer_offsets"] // 2:
-                for future in admin.delete_consumer_groups([f"doomed-{n}" for n in range(DOOMED)]).values():
-                    future.result(WAIT_S)
+                delete(admin, [f"doomed-{n}" for n in range(DOOMED)])
                 doomed_left = False
             time.sleep(0.02)
     finally:
