@@ -145,7 +145,7 @@ void kit_init(struct kit *kit, int dir_count)
     kit->say = (struct say){.level = SAY_DEBUG, .write = take_line, .context = kit};
     kit->broker = (struct broker_settings){
         .producer_id_expiration_ms = 86400000,
-        .producer_id_expiration_check_interval_ms = 600000,
+        .producer_id_expiration_check_interval_ms = INT32_MAX,
         .disk_slow_ms = 1000,
         .log_flush_offset_checkpoint_interval_ms = 60000,
         .log_retention_check_interval_ms = 300000,
