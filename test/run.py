@@ -10,6 +10,7 @@ A test that cannot run says SKIP and why. With CI=true a skip that test/allowed-
 a failure. A suite that ends non-zero without saying FAIL counts as one failure. The last line printed
 is "N passed, N failed, N skipped".
 """
+import concurrent.futures
 import fnmatch
 import os
 import pathlib
@@ -17,10 +18,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LANES = 3
+PRINTING = threading.Lock()
 LINE = re.compile(r"^(ok|FAIL|SKIP) (\S.*?)(?: \((.*)\))?$")
 
 
@@ -31,6 +35,7 @@ class Suite:
     packages: str  # a group of `./dev install`
     needs: str = ""  # files without which the suite is not there yet
     long_only: bool = False  # in `./dev test all` only
+    beside: bool = False  # it waits more than it works, for clients and brokers, and so runs beside others
     limit_s: int = 600  # a suite that hangs is ended and failed
     long_limit_s: int = 1800  # in `./dev test all`, which as a whole ends within an hour on two idle cores
 
@@ -49,16 +54,16 @@ SUITES = [
     Suite("mutants", "planted faults, each found by the checker that it names", "unit", limit_s=900),
     Suite("differential", "codec and records against Kafka's own classes", "clients"),
     Suite("fuzz", "every fuzz target for a while", "fuzz"),
-    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900),
-    Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900),
-    Suite("groups", "the same group requests to Apache Kafka and to Jackdaw", "clients", SERVER),
-    Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER),
-    Suite("hostile", "hostile requests, clients and files", "build", SERVER),
-    Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER),
-    Suite("kill9", "kill -9 under idempotent load", "clients", SERVER),
-    Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER),
+    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900, long_limit_s=3600, beside=True),
+    Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900, beside=True),
+    Suite("groups", "the same group requests to Apache Kafka and to Jackdaw", "clients", SERVER, beside=True),
+    Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER, beside=True),
+    Suite("hostile", "hostile requests, clients and files", "build", SERVER, beside=True),
+    Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER, long_limit_s=3600, beside=True),
+    Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, beside=True),
+    Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER, beside=True),
     Suite("compaction", "what the cleaner leaves, read by Kafka's reader and tool; the coordinators' topics stay small", "clients",
-          SERVER, limit_s=900),
+          SERVER, limit_s=900, beside=True),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
     Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
 ]
@@ -73,11 +78,16 @@ class Tally:
         self.counts = {"ok": 0, "FAIL": 0, "SKIP": 0}
         self.bad = []
         self.skips = []
+        self.lock = threading.Lock()
         self.ci = os.environ.get("CI") == "true"
         listed = (ROOT / "test/allowed-skips").read_text().splitlines()
         self.allowed = [line.split("#")[0].strip() for line in listed if line.split("#")[0].strip()]
 
     def add(self, suite, verdict, name, why):
+        with self.lock:
+            self.note(suite, verdict, name, why)
+
+    def note(self, suite, verdict, name, why):
         full = f"{suite}: {name}"
         if verdict == "SKIP":
             self.skips.append(f"{full} ({why})")
@@ -88,9 +98,12 @@ class Tally:
             self.bad.append(f"FAIL {full} ({why})" if why else f"FAIL {full}")
 
 
-def run_suite(suite, args, tally, long):
-    print(f"== {suite.name}: {suite.what}", flush=True)
+def install(suite):
     subprocess.run([ROOT / "dev", "install", suite.packages], check=True, stdin=subprocess.DEVNULL)
+
+
+def run_suite(suite, args, tally, long, say):
+    say(f"== {suite.name}: {suite.what}")
     environ = dict(os.environ, TEST_LONG="1" if long else "")
     limit_s = suite.long_limit_s if long else suite.limit_s
     started = time.monotonic()
@@ -98,23 +111,20 @@ def run_suite(suite, args, tally, long):
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, errors="replace",
                                start_new_session=True)
 
-    def too_long(*_):
-        os.killpg(process.pid, signal.SIGKILL)
-
-    signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(limit_s)
+    alarm = threading.Timer(limit_s, os.killpg, (process.pid, signal.SIGKILL))
+    alarm.start()
     failed = False
     try:
         for line in process.stdout:
             line = line.rstrip("\n")
-            print(line, flush=True)
+            say(line)
             found = LINE.match(line)
             if found:
                 failed |= found[1] == "FAIL"
                 tally.add(suite.name, found[1], found[2], found[3] or "")
         status = process.wait()
     finally:
-        signal.alarm(0)
+        alarm.cancel()
         # Whatever the suite has started and left goes with it.
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -124,7 +134,36 @@ def run_suite(suite, args, tally, long):
     if status != 0 and not failed:
         why = f"ran over {limit_s} s" if took_s >= limit_s else f"exit status {status}"
         tally.add(suite.name, "FAIL", "the suite itself", why)
-    print(f"-- {suite.name}: {took_s:.0f} s", flush=True)
+    say(f"-- {suite.name}: {took_s:.0f} s")
+
+
+def say_at_once(line):
+    print(line, flush=True)
+
+
+def run_beside(suites, tally, long):
+    """Some at a time. What each says is printed when it is over."""
+    def run(suite):
+        lines = []
+        run_suite(suite, [], tally, long, lines.append)
+        with PRINTING:
+            print("\n".join(lines), flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(LANES) as lanes:
+        list(lanes.map(run, suites))
+
+
+def run_all(suites, tally, long):
+    for suite in suites:
+        install(suite)
+    while suites:
+        count = next((n for n, suite in enumerate(suites) if not suite.beside), len(suites))
+        if count:
+            run_beside(suites[:count], tally, long)
+        else:
+            count = 1
+            run_suite(suites[0], [], tally, long, say_at_once)
+        suites = suites[count:]
 
 
 def main(argv):
@@ -149,8 +188,12 @@ def main(argv):
         print("options belong to one suite: name it", file=sys.stderr)
         return 2
     tally, started = Tally(), time.monotonic()
-    for suite in chosen:
-        run_suite(suite, args, tally, long)
+    if not names or long:
+        run_all(chosen, tally, long)
+    else:
+        for suite in chosen:
+            install(suite)
+            run_suite(suite, args, tally, long, say_at_once)
     if tally.skips or tally.bad:
         print("==")
     for line in tally.skips:

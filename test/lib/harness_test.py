@@ -161,7 +161,7 @@ class RunnerTest(unittest.TestCase):
             runner.ROOT = root
             try:
                 with redirect_stdout(io.StringIO()):
-                    runner.run_suite(runner.Suite("dies", "", "lint"), [], tally, False)
+                    runner.run_suite(runner.Suite("dies", "", "lint"), [], tally, False, runner.say_at_once)
             finally:
                 runner.ROOT = before
         self.assertEqual((tally.counts["ok"], tally.counts["FAIL"]), (1, 1))

@@ -5,7 +5,9 @@
     ./dev sim --list
 """
 import argparse
+import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -50,9 +52,12 @@ def main():
         trace = ["--trace"] if options.trace else []
         return subprocess.run([known[chosen[0]], "--seed", str(options.seed), *trace]).returncode
     status, first = 0, int(time.time())
-    for name in chosen:
-        done = subprocess.run([known[name], "--first", str(first), "--seconds", str(options.seconds)], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace")
+
+    def run(name):
+        return name, subprocess.run([known[name], "--first", str(first), "--seconds", str(options.seconds)], stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, text=True, errors="replace")
+
+    for name, done in concurrent.futures.ThreadPoolExecutor(os.cpu_count()).map(run, chosen):
         tail = done.stdout.splitlines()
         print("\n".join(tail[-40:] if done.returncode else tail[-6:]))
         failed = re.findall(r"failed seed=(\d+)", done.stdout)
