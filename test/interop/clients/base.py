@@ -13,6 +13,7 @@ need. `can` holds finer abilities that a method does not show:
     static                       a member of a group can have a name of its own
     fenced-member                a member says that another has its name
     fenced-producer              a producer says that another has its transactional id, and disturbs that one no more
+    prompt                       a member starts and polls without waiting for the other members
     stalls                       a member that is not polled leaves, when its time is over (librdkafka: once it has taken what it was
                                  assigned; as long as that callback waits it only sends heartbeats)
     consumer-protocol            a member can speak the protocol of KIP-848

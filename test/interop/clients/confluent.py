@@ -123,7 +123,7 @@ class Confluent(Client):
     name = "confluent-kafka"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
                      "max-timestamp", "static", "fenced-member", "fenced-producer", "shrinks", "stalls", "consumer-protocol", "silent",
-                     "server-regex", "range", "roundrobin", "cooperative-sticky", "patterns", "resubscribes", "commits"})
+                     "server-regex", "range", "roundrobin", "cooperative-sticky", "patterns", "prompt", "resubscribes", "commits"})
     kinds = {"topic": ResourceType.TOPIC, "broker": ResourceType.BROKER}
 
     def __init__(self, context):

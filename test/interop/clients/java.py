@@ -86,7 +86,7 @@ class Java(Client):
     name = "Java"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "null-headers", "nothing",
                      "max-timestamp", "static", "fenced-member", "fenced-producer", "shrinks", "stalls", "consumer-protocol",
-                     "server-regex", "range", "roundrobin", "sticky", "cooperative-sticky", "patterns", "resubscribes", "commits"})
+                     "server-regex", "range", "roundrobin", "sticky", "cooperative-sticky", "patterns", "prompt", "resubscribes", "commits"})
     assignors = {"range": "RangeAssignor", "roundrobin": "RoundRobinAssignor", "sticky": "StickyAssignor",
                  "cooperative-sticky": "CooperativeStickyAssignor"}
 

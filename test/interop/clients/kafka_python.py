@@ -152,7 +152,7 @@ class PolledMember:
 class KafkaPython(Client):
     name = "kafka-python"
     can = frozenset({"idempotence", "acks", "timestamps", "partitioning", "from-time", "binary", "max-timestamp", "static", "range",
-                     "roundrobin", "sticky", "cooperative-sticky", "patterns", "shrinks", "resubscribes", "commits"})
+                     "roundrobin", "sticky", "cooperative-sticky", "patterns", "prompt", "shrinks", "resubscribes", "commits"})
 
     def version(self):
         return kafka.__version__

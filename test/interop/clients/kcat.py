@@ -78,7 +78,7 @@ class Member:
 class Kcat(Client):
     name = "kcat"
     can = frozenset({"idempotence", "acks", "from-time", "static", "fenced-member", "shrinks", "range", "roundrobin",
-                     "cooperative-sticky", "patterns"})
+                     "cooperative-sticky", "patterns", "prompt"})
 
     def version(self):
         said = subprocess.run(["kcat", "-V"], capture_output=True, text=True).stdout
