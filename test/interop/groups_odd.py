@@ -331,6 +331,8 @@ def full(life):
     life.until("PreparingRebalance", 4)
     b2.id = b.id
     b2.join("joins in the rebalance")
+    for _ in range(50):  # round trips, so that it has come before the next one is sent
+        life.until("PreparingRebalance", 4)
     c.send("joins in the rebalance", "JoinGroup", 9, MemberId=c.id, **c.joining)
     a.hear()
     b2.hear()
