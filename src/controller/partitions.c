@@ -6,6 +6,7 @@
 #include "controller/controller.h"
 #include "controller/elections.h"
 #include "controller/ops.h"
+#include "metadata/topic_names.h"
 
 static struct outcome add_by_hand(struct decision *decision, const struct topic_image *topic,
                                   const struct create_partitions_request_topic *request,
@@ -28,16 +29,6 @@ static struct outcome add_by_hand(struct decision *decision, const struct topic_
     return OUTCOME_OK;
 }
 
-/* Topics whose partitions are found by a hash of what is kept in them, modulo their count: with
- * another count committed offsets and transactions would be lost to sight. Kafka lets it grow, and
- * loses them when it is next started. */
-static bool is_kept_by_count(struct str name)
-{
-    return str_equal(name, STR("__consumer_offsets")) ||
-           str_equal(name, STR("__transaction_state")) ||
-           str_equal(name, STR("__share_group_state"));
-}
-
 static struct outcome add_partitions(struct decision *decision,
                                      const struct create_partitions_request_topic *request)
 {
@@ -45,7 +36,10 @@ static struct outcome add_partitions(struct decision *decision,
     if (!topic)
         return outcome_of(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
     int32_t before = topic_partition_count(topic);
-    if (is_kept_by_count(request->name))
+    /* Where coordinators keep something is a hash modulo this count: with another one committed
+     * offsets and transactions would be lost to sight. Kafka lets it grow, and loses them when it
+     * is next started. */
+    if (topic_is_internal(request->name))
         return outcome_printf(decision, KAFKA_INVALID_PARTITIONS,
                               "Where %.*s keeps what it has depends on its %d partition(s).",
                               STR_ARGS(request->name), before);

@@ -16,6 +16,7 @@
 #include "group/consumer_group.h"
 #include "group/expiry.h"
 #include "group/offsets.h"
+#include "metadata/topic_names.h"
 #include "protocol/stored.h"
 
 /* ---- small things ---- */
@@ -420,7 +421,7 @@ static enum compression shard_codec(const struct broker_settings *settings)
 
 const struct coord_fold group_fold = {
     .name = "group",
-    .topic = "__consumer_offsets",
+    .topic = GROUP_TOPIC,
     .codec = shard_codec,
     .create = shard_create,
     .destroy = shard_destroy,

@@ -8,12 +8,6 @@
 
 static const char *const topic_names[INTERNAL_TOPICS] = {GROUP_TOPIC, TRANSACTION_TOPIC};
 
-bool topic_is_internal(struct str name)
-{
-    return str_equal(name, STR(GROUP_TOPIC)) || str_equal(name, STR(TRANSACTION_TOPIC)) ||
-           str_equal(name, STR(SHARE_TOPIC));
-}
-
 bool internal_topic_writer(struct str client_id)
 {
     return str_equal(client_id, STR(ADMIN_CLIENT_ID));

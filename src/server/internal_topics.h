@@ -4,15 +4,10 @@
 
 #include "controller/controller.h"
 #include "metadata/config_keys_broker.h"
+#include "metadata/topic_names.h"
 #include "protocol/messages.h"
 
 struct broker;
-
-#define GROUP_TOPIC "__consumer_offsets"
-#define TRANSACTION_TOPIC "__transaction_state"
-#define SHARE_TOPIC "__share_group_state"
-
-bool topic_is_internal(struct str name);
 
 /* Whether a client of this id may write to an internal topic: Kafka's own tool may. */
 bool internal_topic_writer(struct str client_id);

@@ -1,6 +1,7 @@
 /* The fold: from the records of __transaction_state to the transactional ids of a shard. */
 #include <stdlib.h>
 
+#include "metadata/topic_names.h"
 #include "txn/txn_private.h"
 
 enum {
@@ -217,7 +218,7 @@ static void shard_unloaded(void *state, struct wakes *wakes)
 
 const struct coord_fold txn_fold = {
     .name = "transaction",
-    .topic = "__transaction_state",
+    .topic = TRANSACTION_TOPIC,
     .create = shard_create,
     .destroy = shard_destroy,
     .apply = shard_apply,
