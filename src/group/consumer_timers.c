@@ -1,53 +1,47 @@
 #include "group/consumer_timers.h"
 
 #include <stdlib.h>
-#include <strings.h>
 
 #include "group/consumer_ops.h"
 #include "metadata/config_keys.h"
 
 #define NS_PER_MS INT64_C(1000000)
 
-/* As it was written, but for spaces around it, which do not count. */
-static struct str setting_text(const struct group *group, const struct coord_turn *turn,
-                               struct str name)
+/* A dynamic setting of the group, which the controller has checked when it was set. False where
+ * there is none. Numbers and booleans keep nothing of the arena. */
+static bool setting_of(const struct group *group, const struct coord_turn *turn, int32_t key,
+                       struct config_value *ret_value)
 {
-    struct config_pairs pairs = {NULL, 0};
-    if (turn->image)
-        pairs = image_configs(turn->image, CONFIG_RESOURCE_GROUP, group->id);
-    struct str text = config_pairs_get(pairs, name);
-    while (text.size > 0 && (uint8_t)text.data[0] <= ' ')
-        text = (struct str){text.data + 1, text.size - 1};
-    while (text.size > 0 && (uint8_t)text.data[text.size - 1] <= ' ')
-        text.size--;
-    return text;
+    if (!turn->image)
+        return false;
+    struct config_pairs pairs = image_configs(turn->image, CONFIG_RESOURCE_GROUP, group->id);
+    struct str text = config_pairs_get(pairs, str_of(group_schema.keys[key].name));
+    if (!text.data)
+        return false;
+    struct arena arena;
+    arena_init(&arena, 0);
+    const char *why;
+    int err = config_parse(&group_schema.keys[key], text, &arena, ret_value, &why);
+    arena_close(&arena);
+    return err == 0;
 }
 
-/* A dynamic setting of the group, within the broker's bounds; `otherwise` where it has none. The
- * controller has checked it when it was set. */
-static int32_t setting(const struct group *group, const struct coord_turn *turn, struct str name,
+/* Within the broker's bounds; `otherwise` where the group has no setting of its own. */
+static int32_t setting(const struct group *group, const struct coord_turn *turn, int32_t key,
                        int32_t min, int32_t max, int32_t otherwise)
 {
-    struct str text = setting_text(group, turn, name);
-    int64_t value = 0;
-    if (text.size > 1 && text.data[0] == '+')
-        text = (struct str){text.data + 1, text.size - 1};
-    if (!text.data || text.size < 1 || text.size > 10)
+    struct config_value value;
+    if (!setting_of(group, turn, key, &value))
         return otherwise;
-    for (int32_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return otherwise;
-        value = value * 10 + (text.data[i] - '0');
-    }
-    if (value < min)
+    if (value.number < min)
         return min;
-    return value > max ? max : (int32_t)value;
+    return value.number > max ? max : (int32_t)value.number;
 }
 
 int32_t consumer_session_timeout_ms(const struct group *group, const struct coord_turn *turn)
 {
     const struct broker_settings *settings = turn->settings;
-    return setting(group, turn, STR("consumer.session.timeout.ms"),
+    return setting(group, turn, GROUP_CONFIG_CONSUMER_SESSION_TIMEOUT_MS,
                    settings->group_consumer_min_session_timeout_ms,
                    settings->group_consumer_max_session_timeout_ms,
                    settings->group_consumer_session_timeout_ms);
@@ -56,7 +50,7 @@ int32_t consumer_session_timeout_ms(const struct group *group, const struct coor
 int32_t consumer_heartbeat_interval_ms(const struct group *group, const struct coord_turn *turn)
 {
     const struct broker_settings *settings = turn->settings;
-    return setting(group, turn, STR("consumer.heartbeat.interval.ms"),
+    return setting(group, turn, GROUP_CONFIG_CONSUMER_HEARTBEAT_INTERVAL_MS,
                    settings->group_consumer_min_heartbeat_interval_ms,
                    settings->group_consumer_max_heartbeat_interval_ms,
                    settings->group_consumer_heartbeat_interval_ms);
@@ -65,7 +59,7 @@ int32_t consumer_heartbeat_interval_ms(const struct group *group, const struct c
 int32_t consumer_assignment_interval_ms(const struct group *group, const struct coord_turn *turn)
 {
     const struct broker_settings *settings = turn->settings;
-    return setting(group, turn, STR("consumer.assignment.interval.ms"),
+    return setting(group, turn, GROUP_CONFIG_CONSUMER_ASSIGNMENT_INTERVAL_MS,
                    settings->group_consumer_min_assignment_interval_ms,
                    settings->group_consumer_max_assignment_interval_ms,
                    settings->group_consumer_assignment_interval_ms);
@@ -73,9 +67,10 @@ int32_t consumer_assignment_interval_ms(const struct group *group, const struct 
 
 bool consumer_assignor_offload(const struct group *group, const struct coord_turn *turn)
 {
-    struct str text = setting_text(group, turn, STR("consumer.assignor.offload.enable"));
-    return text.data ? text.size == 4 && strncasecmp(text.data, "true", 4) == 0
-                     : turn->settings->group_consumer_assignor_offload;
+    struct config_value value;
+    return setting_of(group, turn, GROUP_CONFIG_CONSUMER_ASSIGNOR_OFFLOAD_ENABLE, &value)
+               ? value.boolean
+               : turn->settings->group_consumer_assignor_offload;
 }
 
 void consumer_session_start(struct group_shard *shard, struct consumer_member *member,
