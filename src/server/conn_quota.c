@@ -96,10 +96,16 @@ const char *conn_quota_take(struct conn_quota *quota, const struct broker_settin
     return passed;
 }
 
+/* Under the lock. */
+static bool is_passed(const struct conn_quota *quota, const struct broker_settings *settings)
+{
+    return quota->total - quota->leaving > settings->max_connections;
+}
+
 bool conn_quota_passed(struct conn_quota *quota, const struct broker_settings *settings)
 {
     pthread_mutex_lock(&quota->lock);
-    bool passed = quota->total - quota->leaving > settings->max_connections;
+    bool passed = is_passed(quota, settings);
     pthread_mutex_unlock(&quota->lock);
     return passed;
 }
@@ -107,7 +113,7 @@ bool conn_quota_passed(struct conn_quota *quota, const struct broker_settings *s
 bool conn_quota_leave(struct conn_quota *quota, const struct broker_settings *settings)
 {
     pthread_mutex_lock(&quota->lock);
-    bool passed = quota->total - quota->leaving > settings->max_connections;
+    bool passed = is_passed(quota, settings);
     quota->leaving += passed;
     pthread_mutex_unlock(&quota->lock);
     return passed;
