@@ -293,13 +293,13 @@ int32_t log_epoch_at(struct log *log, int64_t offset)
 bool log_has_open_transaction(const struct log *log, int64_t producer_id, int16_t producer_epoch)
 {
     const struct producer *producer = producers_find(&log->producers, producer_id);
-    return producer && producer->epoch == producer_epoch && producer->txn_first_offset >= 0;
+    return producer && producer->epoch == producer_epoch && producer_is_in_transaction(producer);
 }
 
 bool log_is_in_transaction(const struct log *log, int64_t producer_id)
 {
     const struct producer *producer = producers_find(&log->producers, producer_id);
-    return producer && producer->txn_first_offset >= 0;
+    return producer && producer_is_in_transaction(producer);
 }
 
 void log_expire_producers(struct log *log, int64_t now_ms)

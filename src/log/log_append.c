@@ -263,7 +263,7 @@ static int32_t count_aborts(const struct log *log, const struct validated *recor
         if (!has_producer(batch) || !batch_is_control(batch))
             continue;
         const struct producer *producer = producers_find(&log->producers, batch->producer_id);
-        bool open = producer && producer->txn_first_offset >= 0;
+        bool open = producer && producer_is_in_transaction(producer);
         if ((open || records->batch_count > 1) && txn_marker_read(batch, &marker) == 0 &&
             marker.is_marker && !marker.commit)
             count++;

@@ -229,7 +229,7 @@ static int check_data(const struct producer *producer, const struct batch *batch
         if (err)
             return err;
     }
-    if (producer && producer->txn_first_offset >= 0 && !batch_is_transactional(batch))
+    if (producer && producer_is_in_transaction(producer) && !batch_is_transactional(batch))
         return KAFKA_INVALID_TXN_STATE;
     return 0;
 }
@@ -296,7 +296,7 @@ bool producers_put(struct producers *producers, const struct producer *producer)
 {
     if (producers_find(producers, producer->id))
         return false;
-    if (producer->txn_first_offset >= 0) {
+    if (producer_is_in_transaction(producer)) {
         int32_t at = open_find(producers, producer->txn_first_offset);
         if (at < producers->open_count &&
             producers->open[at].first_offset == producer->txn_first_offset)
@@ -352,7 +352,7 @@ bool producers_update(struct producers *producers, const struct batch *batch,
     if (batch_is_control(batch)) {
         producer->coordinator_epoch = marker->coordinator_epoch;
         producer->last_timestamp = marker->timestamp;
-        completed = producer->txn_first_offset >= 0;
+        completed = producer_is_in_transaction(producer);
         if (completed)
             txn_complete(producers, producer, batch, marker->commit, ret_completed);
         producer->txn_first_offset = -1;

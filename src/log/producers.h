@@ -36,6 +36,11 @@ struct producer {
 };
 _Static_assert(sizeof(struct producer) == 152, "a producer costs 152 bytes");
 
+static inline bool producer_is_in_transaction(const struct producer *producer)
+{
+    return producer->txn_first_offset >= 0;
+}
+
 /* A transaction by its first offset: open, or decided but not yet below the high watermark. */
 struct open_txn {
     int64_t first_offset;
