@@ -158,6 +158,21 @@ int partition_set_init(struct partition_set *set, struct env *env, struct loop *
     return 0;
 }
 
+static bool settings_have_changed(void *context, struct partition *partition)
+{
+    (void)context;
+    atomic_store_explicit(&partition->settings_changed, true, memory_order_release);
+    return true;
+}
+
+void partition_set_configure(struct partition_set *set, const struct broker_settings *settings)
+{
+    set_clean_configure(set, settings);
+    int64_t expiration_ms = settings->producer_id_expiration_ms;
+    if (atomic_exchange(&set->producer_expiration_ms, expiration_ms) != expiration_ms)
+        partition_set_each(set, settings_have_changed, NULL);
+}
+
 void set_take_turns(struct partition_set *set, const char *name, int64_t threads, int64_t turns,
                     bool (*turn)(void *context), void *context)
 {

@@ -260,20 +260,10 @@ static void configure(struct set_cleaner *cleaner, const struct broker_settings 
                               : INT64_MAX / 2;
 }
 
-static bool settings_have_changed(void *context, struct partition *partition)
-{
-    (void)context;
-    atomic_store_explicit(&partition->settings_changed, true, memory_order_release);
-    return true;
-}
-
-void partition_set_configure(struct partition_set *set, const struct broker_settings *settings)
+void set_clean_configure(struct partition_set *set, const struct broker_settings *settings)
 {
     configure(&set->cleaner, settings);
     partition_set_clean_soon(set);
-    int64_t expiration_ms = settings->producer_id_expiration_ms;
-    if (atomic_exchange(&set->producer_expiration_ms, expiration_ms) != expiration_ms)
-        partition_set_each(set, settings_have_changed, NULL);
 }
 
 void set_clean_init(struct partition_set *set, const struct broker_settings *settings)

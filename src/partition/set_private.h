@@ -90,6 +90,8 @@ void set_retain(struct partition *partition, int64_t now_ms);
 
 /* set_clean.c */
 void set_clean_init(struct partition_set *set, const struct broker_settings *settings);
+/* Home loop: the settings have changed. */
+void set_clean_configure(struct partition_set *set, const struct broker_settings *settings);
 /* Home loop: a cleaning of this partition has ended; whether it came to its end. */
 void set_clean_ended(struct partition *partition, bool completed);
 
