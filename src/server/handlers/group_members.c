@@ -58,9 +58,9 @@ static bool parked_run(struct parked *parked, struct group_wait *wait, const boo
         return true;
     /* The wait may end while `abandon` is in the queue of the shard's lock: not before it is out of
      * it may the request go. */
-    bool abandoned = parked->abandoning && parked_abandon(parked, wait);
+    bool queued = parked->abandoning && !parked_abandon(parked, wait);
     if (group_wait_over(wait, ret_error))
-        return !parked->abandoning || abandoned;
+        return !queued;
     if (!parked->frame_given_back) { /* the group has copies of all that it needs */
         parked->frame_given_back = true;
         request_release_frame(request);
@@ -70,7 +70,7 @@ static bool parked_run(struct parked *parked, struct group_wait *wait, const boo
         return false;
     }
     *ret_error = KAFKA_COORDINATOR_NOT_AVAILABLE;
-    if (!request->timed_out || !parked_abandon(parked, wait))
+    if (queued || !request->timed_out || !parked_abandon(parked, wait))
         return false;
     /* Without a state there is nobody to forget it; unloading has ended the wait, or does so. */
     return parked->abandon.error == 0 || group_wait_over(wait, ret_error);

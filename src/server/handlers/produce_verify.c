@@ -175,7 +175,8 @@ bool produce_verify(struct request *request, struct produce_work *work)
         const struct produce_request *body = request->body;
         if (body->transactional_id.size == 0) /* no coordinator has it */
             verify_end(verify, KAFKA_INVALID_REQUEST);
-        verify->stage = verify->stage < VERIFY_DONE && verify->count > 0 ? VERIFY_ASK : VERIFY_DONE;
+        else
+            verify->stage = verify->count > 0 ? VERIFY_ASK : VERIFY_DONE;
         if (verify->stage == VERIFY_ASK)
             verify_ask(request, verify);
     }
