@@ -2,10 +2,16 @@
  *
  *   rdk produce -b HOST:PORT -t TOPIC -n RECORDS -s SIZE [-X key=value…]
  *   rdk consume -b HOST:PORT -t TOPIC -n RECORDS -P PARTITIONS [-c CONSUMERS] [-X key=value…]
+ *   rdk groups -b HOST:PORT -t TOPIC -c GROUPS -g PREFIX [-X key=value…]
  *
  * Settings are librdkafka's defaults but for -X. `consume` reads all partitions from the start
- * without a group; with -c several consumers each read the n records. One line of JSON. */
+ * without a group; with -c several consumers each read the n records. One line of JSON.
+ *
+ * `groups` is one consumer in each of so many groups, which are called PREFIX-0, PREFIX-1 and so
+ * on, until standard input ends: a line of JSON when each has its partitions, and one at the end.
+ */
 #include <librdkafka/rdkafka.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,9 +27,11 @@
 #define CONSUME_AT_ONCE 4096
 #define IDLE_LIMIT_NS (20 * 1000000000ll)
 #define QUEUE_POLL_MS 5
+#define GROUPS_POLL_MS 100 /* between two looks at every consumer's queue */
+#define GROUPS_LIMIT_NS (60 * 1000000000ll)
 
 struct options {
-    const char *bootstrap, *topic;
+    const char *bootstrap, *topic, *group;
     long records;
     int size, partitions, consumers;
     int setting_count;
@@ -226,6 +234,98 @@ static int consume(const struct options *options)
     return records < wanted;
 }
 
+struct groups {
+    rd_kafka_t **consumers;
+    int count, assigned;
+};
+
+static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t event,
+                       rd_kafka_topic_partition_list_t *partitions, void *opaque)
+{
+    struct groups *groups = opaque;
+    bool gained = event == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    rd_kafka_assign(consumer, gained ? partitions : NULL);
+    groups->assigned += gained ? 1 : -1;
+}
+
+static void groups_join(struct groups *groups, const struct options *options)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, options->topic, RD_KAFKA_PARTITION_UA);
+    for (int i = 0; i < groups->count; i++) {
+        char name[128], why[512];
+        snprintf(name, sizeof name, "%s-%d", options->group, i);
+        rd_kafka_conf_t *conf = make_conf(options);
+        if (rd_kafka_conf_set(conf, "group.id", name, why, sizeof why))
+            die("group.id", why);
+        rd_kafka_conf_set_rebalance_cb(conf, rebalanced);
+        rd_kafka_conf_set_opaque(conf, groups);
+        groups->consumers[i] = make(RD_KAFKA_CONSUMER, conf);
+        rd_kafka_poll_set_consumer(groups->consumers[i]);
+        rd_kafka_resp_err_t err = rd_kafka_subscribe(groups->consumers[i], topics);
+        if (err)
+            die("subscribe", rd_kafka_err2str(err));
+    }
+    rd_kafka_topic_partition_list_destroy(topics);
+}
+
+/* Rebalances are served here. Records would be a mistake: the topic is to be empty. */
+static void groups_serve(const struct groups *groups)
+{
+    for (int i = 0; i < groups->count; i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(groups->consumers[i], 0);
+        if (message && !message->err)
+            die("groups", "there are records");
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+}
+
+/* After a while; true when standard input has ended. */
+static bool input_ended(void)
+{
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    char byte;
+    return poll(&input, 1, GROUPS_POLL_MS) > 0 && read(0, &byte, 1) <= 0;
+}
+
+/* A consumer has some ten. */
+static void raise_descriptors(void)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static int idle_groups(const struct options *options)
+{
+    struct groups groups = {.count = options->consumers};
+    groups.consumers = calloc((size_t)groups.count, sizeof *groups.consumers);
+    raise_descriptors();
+    int64_t start_ns = now_ns();
+    groups_join(&groups, options);
+    while (groups.assigned < groups.count && now_ns() - start_ns < GROUPS_LIMIT_NS) {
+        if (input_ended())
+            die("groups", "the input ended before each consumer had its partitions");
+        groups_serve(&groups);
+    }
+    if (groups.assigned < groups.count)
+        die("groups", "not each consumer was given partitions");
+    int64_t ready_ns = now_ns();
+    double cpu_s = own_cpu_s();
+    printf("{\"mode\":\"groups\",\"groups\":%d,\"form_s\":%.3f}\n", groups.count,
+           (double)(ready_ns - start_ns) / 1e9);
+    fflush(stdout);
+    while (!input_ended())
+        groups_serve(&groups);
+    double wall_s = (double)(now_ns() - ready_ns) / 1e9;
+    printf("{\"mode\":\"groups\",\"wall_s\":%.3f,\"assigned\":%d,\"client_cpu_s\":%.4f}\n", wall_s,
+           groups.assigned, own_cpu_s() - cpu_s);
+    fflush(stdout);
+    _exit(groups.assigned < groups.count); /* to leave every group in turn would take minutes */
+}
+
 static long number(const char *text)
 {
     char *end;
@@ -240,11 +340,11 @@ int main(int argc, char **argv)
     struct options options = {.records = 1000, .size = 100, .partitions = 1, .consumers = 1};
     int option;
     if (argc < 2)
-        die("usage", "rdk produce|consume …");
+        die("usage", "rdk produce|consume|groups …");
     const char *mode = argv[1];
     argc--;
     argv++;
-    while ((option = getopt(argc, argv, "b:t:n:s:P:c:X:")) != -1) {
+    while ((option = getopt(argc, argv, "b:t:n:s:P:c:g:X:")) != -1) {
         switch (option) {
         case 'b':
             options.bootstrap = optarg;
@@ -264,6 +364,9 @@ int main(int argc, char **argv)
         case 'c':
             options.consumers = (int)number(optarg);
             break;
+        case 'g':
+            options.group = optarg;
+            break;
         case 'X':
             if (options.setting_count == SETTINGS_MAX)
                 die("-X", "too many");
@@ -279,5 +382,7 @@ int main(int argc, char **argv)
         return produce(&options);
     if (strcmp(mode, "consume") == 0)
         return consume(&options);
+    if (strcmp(mode, "groups") == 0 && options.group)
+        return idle_groups(&options);
     die("unknown mode", mode);
 }

@@ -88,6 +88,11 @@ class Clients:
         self.note(what or f"load {mode}", words)
         return Live(words)
 
+    def rdk_live(self, target, mode, *words, what=""):
+        words = list(map(str, [self.rdk_path, mode, "-b", target.address, *words]))
+        self.note(what or f"rdk {mode}", words)
+        return Live(words)
+
     def rdk(self, target, mode, *words, what=""):
         return self.json(what or f"rdk {mode}", [self.rdk_path, mode, "-b", target.address, *words])
 

@@ -108,10 +108,12 @@ class IdleGroups(Groups):
                Figure("requests_per_s", "requests/s"))
     goals = (Goal("cpu_percent", 0.05, "kafka"),)
 
-    def run(self, target, seconds):
-        groups = self.size(200, 5)
-        live = self.clients.live(target, "idle", "-t", self.topic, "-P", groups, "-g", self.next_group(), "-c", groups,
+    def live(self, target, groups):
+        return self.clients.live(target, "idle", "-t", self.topic, "-P", groups, "-g", self.next_group(), "-c", groups,
                                  what=self.name)
+
+    def run(self, target, seconds):
+        live = self.live(target, self.size(200, 5))
         try:
             with machine.Window(target.pid, (live.pid,)) as window:
                 self.settle(seconds, 1)
@@ -130,6 +132,24 @@ class IdleGroups(Groups):
         per_s = (said["heartbeats"] + said["fetches"]) / said["wall_s"]
         return {"cpu_percent": window.broker_s / window.wall_s * 100, "requests_per_s": per_s,
                 "request_us": window.broker_s / window.wall_s / per_s * 1e6}, window.other_share
+
+
+class IdleClients(IdleGroups):
+    """The same with a client that people have, and a broker that has served nobody else before."""
+    name = "group-idle-clients"
+    title = "200 idle groups of one librdkafka consumer with its default settings"
+    figures = (Figure("cpu_percent", "broker CPU, % of a core"),)
+
+    def live(self, target, groups):
+        return self.clients.rdk_live(target, "groups", "-t", self.topic, "-g", self.next_group(), "-c", groups, what=self.name)
+
+    def prepare(self, target):
+        self.clients.create(target, self.topic, 1)
+        self.run(target, 10)
+
+    def measure(self, target):
+        window, _ = self.run(target, 20)
+        return {"cpu_percent": window.broker_s / window.wall_s * 100}, window.other_share
 
 
 class Commits(Groups):
@@ -288,4 +308,4 @@ class Memory(Groups):
         return {"KB_each": (after - before) * 1.024 / (groups * each)}, window.other_share
 
 
-ALL = [Members, Consumers, IdleGroups, Commits, Transactions, Load, Memory]
+ALL = [Members, Consumers, IdleGroups, IdleClients, Commits, Transactions, Load, Memory]
