@@ -34,6 +34,10 @@ SETTINGS = {"group.initial.rebalance.delay.ms": "200", "group.min.session.timeou
             "group.consumer.min.session.timeout.ms": "3000", "group.consumer.session.timeout.ms": "3000",
             "group.consumer.min.heartbeat.interval.ms": "300", "group.consumer.heartbeat.interval.ms": "300"}
 SESSION_MS = 3000  # also of the consumer protocol, where the broker says it
+# Consumers of librdkafka learn only after a while that their session has ended, and until then have what others were given
+# meanwhile. Nobody stops them, so theirs outlasts the slowest restart of a broker.
+READER_SESSION_MS = 45000
+GROUP = 32  # a kind of resource that has settings
 # In the consumer protocol so long that nobody is put out for giving up late.
 REBALANCE_MS = {"peers": 4000, "newer": 20000}
 READERS = 3  # in each of their groups
@@ -106,10 +110,10 @@ class Reader(threading.Thread):
         self.writer = Writer(run.folder / f"r{index}.history", f"r{index}")
         self.owned, self.tags, self.commits, self.next = {}, 0, 0, {}
         speaks = {"group.protocol": "consumer"} if strategy is None else {
-            "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "partition.assignment.strategy": strategy}
+            "session.timeout.ms": READER_SESSION_MS, "heartbeat.interval.ms": 500, "partition.assignment.strategy": strategy}
         self.consumer = Consumer({"bootstrap.servers": run.target.address, "group.id": group, "enable.auto.commit": False,
                                   "auto.offset.reset": "earliest", "log_level": 0, "fetch.wait.max.ms": 100,
-                                  "max.poll.interval.ms": 30000, **speaks})
+                                  "max.poll.interval.ms": 60000, **speaks})
 
     def own(self, consumer, partitions):
         for one in partitions:
@@ -174,6 +178,11 @@ class Run:
     def prepare(self):
         client = AdminClient({"bootstrap.servers": self.target.address, "log_level": 0})
         client.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(WAIT_S)
+        with wire.Connection(self.target.address, 10) as connection:
+            answer = connection.request(codec.KEYS["IncrementalAlterConfigs"], 1, {"ValidateOnly": False, "Resources": [
+                {"ResourceType": GROUP, "ResourceName": "newer-readers", "Configs": [
+                    {"Name": "consumer.session.timeout.ms", "ConfigOperation": 0, "Value": str(READER_SESSION_MS)}]}]})
+        assert answer["Responses"][0]["ErrorCode"] == 0, answer
         self.write(RECORDS)
 
     def write(self, count):
