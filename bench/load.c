@@ -34,7 +34,8 @@ static const char usage[] =
     "load fill     -b HOST:PORT -t TOPIC [-P partitions] -g GROUP -n groups [-c connections]\n"
     "              [-o partitions of __consumer_offsets -p the one that is to be filled]\n"
     "load txn      -b HOST:PORT -t TOPIC [-P partitions] -g ID -c producers -d seconds [-s size]\n"
-    "              [-m records per transaction]\n"
+    "              [-m records per transaction] [-r transactions per s]      open loop with a "
+    "rate\n"
     "load connections -b HOST:PORT -c connections      hold them open until standard input ends\n"
     "load topic    -b HOST:PORT -t TOPIC [-P partitions] create|delete|wait [key=value…]\n";
 

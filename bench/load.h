@@ -12,7 +12,7 @@ struct load_options {
     int partition; /* `first`: where the first record goes */
     int connections;
     int inflight;   /* most unanswered requests per connection */
-    double rate;    /* requests per second over all connections; 0: as fast as they are answered */
+    double rate;    /* requests, transactions per s over all connections; 0: as fast as answered */
     int64_t count;  /* requests; `tail`: records */
     int64_t warmup; /* the first of them, which are left out of the latencies */
     int64_t bytes;  /* `fetch`: end after this many */

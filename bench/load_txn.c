@@ -1,5 +1,8 @@
-/* Transactions in a closed loop: each producer writes one batch to its partition, commits, and
- * begins again when the commit is answered.
+/* Transactions: each producer writes one batch to its partition and commits.
+ *
+ * In a closed loop it begins again when the commit is answered. With a rate the loop is open: the
+ * transactions of all producers together are due at even distances, each producer's in turn, and
+ * each counts from when it was due. One whose producer is not done with the last one begins late.
  *
  * What is spoken is the second generation (KIP-890) as Java's producer does: no AddPartitionsToTxn,
  * Produce from version 12 on adds the partition; the answer to EndTxn brings the epoch of the next
@@ -40,7 +43,7 @@ struct producer {
     int64_t producer_id;
     int16_t epoch;
     int32_t sequence;
-    int64_t begun_ns;
+    int64_t begun_ns; /* open loop: when it was due */
 };
 
 struct run {
@@ -48,7 +51,8 @@ struct run {
     struct agents agents;
     struct producer *producers;
     int ready, done;
-    bool going; /* retries count */
+    bool going;          /* retries count */
+    int64_t distance_ns; /* of a producer's transactions; 0: closed loop */
     int64_t warm_ns, end_ns;
     struct samples commits, whole; /* EndTxn alone, and all of the transaction */
     int64_t all, retries;
@@ -74,6 +78,31 @@ static void pause_before(struct producer *producer, void (*due)(struct agent *, 
     agent_set(&producer->link, now_ns() + RETRY_BACKOFF_NS);
 }
 
+/* ---- one after the other ---- */
+
+static void next_due(struct agent *link, int64_t now)
+{
+    (void)now;
+    produce(owner_of(link, struct producer, link));
+}
+
+/* The next transaction, if there is to be one. In an open loop all that were due before the end are
+ * measured, however late they are. */
+static void next(struct producer *producer, int64_t now)
+{
+    struct run *run = producer->run;
+    bool open_loop = run->distance_ns > 0;
+    producer->begun_ns = open_loop ? producer->begun_ns + run->distance_ns : now;
+    if (producer->begun_ns >= run->end_ns) {
+        run->done++;
+    } else if (producer->begun_ns > now) {
+        producer->link.due = next_due;
+        agent_set(&producer->link, producer->begun_ns);
+    } else {
+        produce(producer);
+    }
+}
+
 /* ---- the end ---- */
 
 static void end_due(struct agent *link, int64_t now);
@@ -97,16 +126,11 @@ static void ended(struct agent *link, struct reader *body, int64_t now)
     producer->producer_id = producer_id;
     producer->epoch = epoch;
     run->all++;
-    if (producer->begun_ns >= run->warm_ns && now <= run->end_ns) {
+    if (producer->begun_ns >= run->warm_ns && (run->distance_ns > 0 || now <= run->end_ns)) {
         sample(&run->commits, now - link->asked_ns);
         sample(&run->whole, now - producer->begun_ns);
     }
-    if (now < run->end_ns) {
-        producer->begun_ns = now;
-        produce(producer);
-        return;
-    }
-    run->done++;
+    next(producer, now);
 }
 
 static void end_due(struct agent *link, int64_t now)
@@ -231,6 +255,23 @@ static void report(struct run *run, double cpu_s)
     puts("}}");
 }
 
+static void begin(struct run *run, int64_t start_ns)
+{
+    const struct load_options *options = run->options;
+    if (options->rate > 0)
+        run->distance_ns = (int64_t)(1e9 * options->connections / options->rate);
+    for (int i = 0; i < options->connections; i++) {
+        struct producer *producer = &run->producers[i];
+        producer->begun_ns = start_ns + run->distance_ns * i / options->connections;
+        if (run->distance_ns == 0) {
+            produce(producer);
+        } else {
+            producer->link.due = next_due;
+            agent_set(&producer->link, producer->begun_ns);
+        }
+    }
+}
+
 int load_txn(const struct load_options *options)
 {
     struct run run = {.options = options};
@@ -248,10 +289,7 @@ int load_txn(const struct load_options *options)
     run.going = true;
     run.warm_ns = start_ns + (int64_t)((double)length_ns * WARMUP_SHARE);
     run.end_ns = start_ns + length_ns;
-    for (int i = 0; i < options->connections; i++) {
-        run.producers[i].begun_ns = start_ns;
-        produce(&run.producers[i]);
-    }
+    begin(&run, start_ns);
     turn_until(&run, &run.done, run.end_ns + GIVE_UP_NS, "have ended");
     report(&run, own_cpu_s() - cpu_s);
     return run.whole.count == 0;

@@ -6,6 +6,7 @@ from suite import Figure, Goal, Suite
 from targets import Failed
 
 DELAY_MS = 1000
+TRANSACTIONS_PER_S = 20  # of a paced producer: Kafka's manage some 50 to 80
 
 
 class Groups(Suite):
@@ -191,22 +192,33 @@ class Commits(Groups):
 
 
 class Transactions(Groups):
+    """In a closed loop first, each side as fast as it can: the times of a saturated broker are those of its own
+    throughput. Then paced: both get the same transactions at the same times, fewer than Kafka sustains, so its
+    producers do not meet the markers of their last transaction either."""
     name = "transactions"
-    title = ("transactions one after the other: 10 records of 100 bytes to one partition, commit; second generation "
-             "(KIP-890), 10 partitions")
+    title = ("10 records of 100 bytes to one partition, commit; second generation (KIP-890), 10 partitions: one transaction "
+             f"after the other; then {TRANSACTIONS_PER_S} a second of each producer, from the time they were due")
     counts = (1, 10, 100)
-    figures = tuple(figure for count in counts for figure in (
+    paced_counts = (10, 100)
+    figures = (*(figure for count in counts for figure in (
         Figure(f"per_s_{count}", f"{count} producer{'s' * (count > 1)}: per s"),
-        Figure(f"p99_{count}", "p99 of the commit, ms"), Figure(f"whole_{count}", "p99 of the whole, ms"),
-        Figure(f"cpu_{count}", "broker CPU each, µs")))
-    goals = tuple(goal for count in counts for goal in (
-        Goal(f"per_s_{count}", 3, "kafka", least=True), Goal(f"p99_{count}", 0.4, "kafka")))
+        Figure(f"p99_{count}", f"{count}: p99 of the commit, ms"), Figure(f"whole_{count}", f"{count}: p99 of the whole, ms"),
+        Figure(f"cpu_{count}", f"{count}: broker CPU each, µs"))), *(figure for count in paced_counts for figure in (
+        Figure(f"paced_p50_{count}", f"{count} producers, {count * TRANSACTIONS_PER_S:,} per s: p50 of the commit, ms"),
+        Figure(f"paced_p99_{count}", f"{count} paced: p99 of the commit, ms"),
+        Figure(f"paced_whole_p50_{count}", f"{count} paced: p50 of the whole, ms"),
+        Figure(f"paced_whole_p99_{count}", f"{count} paced: p99 of the whole, ms"),
+        Figure(f"paced_cpu_{count}", f"{count} paced: broker CPU each, µs"))))
+    goals = (*(goal for count in counts for goal in (
+        Goal(f"per_s_{count}", 3, "kafka", least=True), Goal(f"p99_{count}", 0.4, "kafka"))),
+        *(Goal(f"paced_p99_{count}", 0.4, "kafka") for count in paced_counts))
     settings = ()
     seconds = 4
+    paced_seconds = 5
 
-    def load(self, target, producers, seconds, what):
+    def load(self, target, producers, seconds, what, *words):
         return self.clients.load(target, "txn", "-t", self.topic, "-P", 10, "-g", f"{self.name}-{producers}", "-c", producers,
-                                 "-d", seconds, "-m", 10, "-s", 100, what=what)
+                                 "-d", seconds, "-m", 10, "-s", 100, *words, what=what)
 
     def prepare(self, target):
         self.clients.create(target, self.topic, 10)
@@ -223,6 +235,15 @@ class Transactions(Groups):
             figures[f"p99_{count}"] = said["commit"]["p99_us"] / 1e3
             figures[f"whole_{count}"] = said["whole"]["p99_us"] / 1e3
             figures[f"cpu_{count}"] = window.broker_s / said["all"] * 1e6
+        for count in self.paced_counts:
+            with machine.Window(target.pid) as window:
+                said = self.load(target, count, self.size(self.paced_seconds, 1), f"transactions, {count} paced", "-r",
+                                 count * self.size(TRANSACTIONS_PER_S, 2))
+            shares.append(window.other_share)
+            for name, times in (("paced", said["commit"]), ("paced_whole", said["whole"])):
+                figures[f"{name}_p50_{count}"] = times["p50_us"] / 1e3
+                figures[f"{name}_p99_{count}"] = times["p99_us"] / 1e3
+            figures[f"paced_cpu_{count}"] = window.broker_s / said["all"] * 1e6
         return figures, max(shares)
 
 
