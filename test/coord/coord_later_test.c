@@ -28,10 +28,14 @@ static void effect_note(struct coord_effect *effect, void *state, struct wakes *
     noted->order = ++*noted->clock;
 }
 
-static void effect_make(struct noted_effect *noted, int64_t *clock)
+/* What adds 1 to "a", with an effect. */
+static void effect_op(struct kit *kit, struct toy_op *op, struct noted_effect *effect,
+                      int64_t *clock)
 {
-    *noted = (struct noted_effect){.clock = clock};
-    coord_effect_init(&noted->effect, effect_note);
+    *effect = (struct noted_effect){.clock = clock};
+    coord_effect_init(&effect->effect, effect_note);
+    toy_op_init(op, kit, 0, "a", 1);
+    op->effect = &effect->effect;
 }
 
 static void an_effect_is_released_when_its_records_are_committed(void **state)
@@ -41,9 +45,7 @@ static void an_effect_is_released_when_its_records_are_committed(void **state)
     struct noted_effect effects[2];
     struct toy_op ops[2];
     for (int i = 0; i < 2; i++) {
-        effect_make(&effects[i], &clock);
-        toy_op_init(&ops[i], kit, 0, "a", 1);
-        ops[i].effect = &effects[i].effect;
+        effect_op(kit, &ops[i], &effects[i], &clock);
         assert_false(toy_op_run(&ops[i]));
     }
     kit_turns(kit, 3);
@@ -62,9 +64,7 @@ static void an_effect_of_what_is_committed_runs_before_its_op_ends(void **state)
     int64_t clock = 0;
     struct noted_effect effect;
     struct toy_op op;
-    effect_make(&effect, &clock);
-    toy_op_init(&op, kit, 0, "a", 1);
-    op.effect = &effect.effect;
+    effect_op(kit, &op, &effect, &clock);
     assert_true(toy_op_run(&op));
     assert_int_equal(effect.released, 1);
 }
@@ -75,9 +75,7 @@ static void a_cancelled_effect_is_not_released(void **state)
     int64_t clock = 0;
     struct noted_effect effect;
     struct toy_op op;
-    effect_make(&effect, &clock);
-    toy_op_init(&op, kit, 0, "a", 1);
-    op.effect = &effect.effect;
+    effect_op(kit, &op, &effect, &clock);
     assert_false(toy_op_run(&op));
     coord_effect_cancel(&effect.effect);
     kit_run_jobs(kit);
@@ -92,9 +90,7 @@ static void effects_are_dropped_with_the_leadership(void **state)
     int64_t clock = 0;
     struct noted_effect effect;
     struct toy_op op;
-    effect_make(&effect, &clock);
-    toy_op_init(&op, kit, 0, "a", 1);
-    op.effect = &effect.effect;
+    effect_op(kit, &op, &effect, &clock);
     assert_false(toy_op_run(&op));
     kit_lead(kit, 0, -1);
     assert_true(toy_op_run(&op));

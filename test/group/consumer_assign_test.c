@@ -31,7 +31,13 @@ static void assign(struct kit *kit)
         assert_null(group_of(kit)->assigning);
 }
 
-/* Two members that share t0 and t1. */
+static void joins(struct kit *kit, struct consumer *member, const char *id)
+{
+    consumer_init(member, kit, "g", id);
+    assert_int_equal(consumer_heartbeat(member), 0);
+}
+
+/* Two members that share t0 and t1; what is begun next waits for `assign`. */
 static void begin(struct kit *kit, struct consumer members[2])
 {
     for (int i = 0; i < 2; i++) {
@@ -43,6 +49,7 @@ static void begin(struct kit *kit, struct consumer members[2])
     }
     consumers_settle(members, 2);
     assert_int_equal(members[0].owned_count + members[1].owned_count, 7);
+    kit->jobs_held = true;
 }
 
 /* Who is in the group has each wanted partition once, when all have settled. */
@@ -69,9 +76,8 @@ static void a_new_group_hears_of_its_first_assignment_with_a_later_heartbeat(voi
 {
     struct kit *kit = *state;
     struct consumer a;
-    consumer_init(&a, kit, "g", "a");
     kit->jobs_held = true;
-    assert_int_equal(consumer_heartbeat(&a), 0);
+    joins(kit, &a, "a");
     assert_int_equal(a.epoch, 1); /* in which nobody has anything */
     assert_true(a.assigned);
     assert_string_equal(consumer_owns(&a), "");
@@ -96,9 +102,7 @@ static void one_assignment_is_under_way_at_a_time(void **state)
     struct kit *kit = *state;
     struct consumer members[2], c;
     begin(kit, members);
-    kit->jobs_held = true;
-    consumer_init(&c, kit, "g", "c");
-    assert_int_equal(consumer_heartbeat(&c), 0);
+    joins(kit, &c, "c");
     const struct consumer_assigning *first = group_of(kit)->assigning;
     assert_non_null(first);
     int64_t end = log_end_offset(kit_partition(kit, 0)->log);
@@ -117,12 +121,10 @@ static void small_groups_hear_of_it_at_once(void **state)
     struct kit *kit = *state;
     struct consumer a, b;
     kit->broker.group_assignor_inline_max = 4; /* one member, one topic, three partitions */
-    consumer_init(&a, kit, "g", "a");
-    assert_int_equal(consumer_heartbeat(&a), 0);
+    joins(kit, &a, "a");
     assert_string_equal(consumer_owns(&a), "t0:0,1,2");
-    consumer_init(&b, kit, "g", "b");
     kit->jobs_held = true;
-    assert_int_equal(consumer_heartbeat(&b), 0);
+    joins(kit, &b, "b");
     assert_non_null(group_of(kit)->assigning);
     assign(kit);
     struct consumer all[] = {a, b};
@@ -134,9 +136,7 @@ static void a_member_that_left_meanwhile_is_given_nothing(void **state)
     struct kit *kit = *state;
     struct consumer members[2], c;
     begin(kit, members);
-    kit->jobs_held = true;
-    consumer_init(&c, kit, "g", "c");
-    assert_int_equal(consumer_heartbeat(&c), 0);
+    joins(kit, &c, "c");
     int32_t epoch = group_of(kit)->epoch;
     assert_int_equal(consumer_leave(&members[1]), 0);
     assert_int_equal(group_of(kit)->epoch, epoch + 1);
@@ -156,7 +156,6 @@ static void who_left_and_came_back_meanwhile_has_what_was_meant_for_it(void **st
     struct kit *kit = *state;
     struct consumer members[2], c;
     begin(kit, members);
-    kit->jobs_held = true;
     consumer_init(&c, kit, "g", "c");
     c.topics[0] = "t2"; /* so that nothing changes for the others */
     assert_int_equal(consumer_heartbeat(&c), 0);
@@ -178,8 +177,7 @@ static void a_static_member_that_was_replaced_meanwhile_hands_on_what_was_meant_
     assign(kit);
     consumers_settle(&a, 1);
     kit->jobs_held = true;
-    consumer_init(&b, kit, "g", "b");
-    assert_int_equal(consumer_heartbeat(&b), 0);
+    joins(kit, &b, "b");
     assert_int_equal(consumer_leave_static(&a), 0);
     consumer_init(&again, kit, "g", "again");
     again.instance_id = "one";
@@ -197,11 +195,8 @@ static void a_member_that_joined_meanwhile_is_in_the_next_one(void **state)
     struct kit *kit = *state;
     struct consumer members[2], c, d;
     begin(kit, members);
-    kit->jobs_held = true;
-    consumer_init(&c, kit, "g", "c");
-    consumer_init(&d, kit, "g", "d");
-    assert_int_equal(consumer_heartbeat(&c), 0);
-    assert_int_equal(consumer_heartbeat(&d), 0);
+    joins(kit, &c, "c");
+    joins(kit, &d, "d");
     int32_t epoch = group_of(kit)->epoch;
     assign(kit);
     assert_int_equal(group_of(kit)->assignment_epoch, epoch - 1);
@@ -217,9 +212,7 @@ static void whoever_changes_its_mind_meanwhile_owns_nothing_that_it_does_not_wan
     struct kit *kit = *state;
     struct consumer members[2], c;
     begin(kit, members);
-    kit->jobs_held = true;
-    consumer_init(&c, kit, "g", "c");
-    assert_int_equal(consumer_heartbeat(&c), 0);
+    joins(kit, &c, "c");
     members[0].topics[0] = "t3", members[0].topic_count = 1;
     assert_int_equal(consumer_heartbeat(&members[0]), 0);
     assign(kit);
@@ -238,9 +231,7 @@ static void topics_that_go_meanwhile_are_nobodys(void **state)
     static const int32_t fewer[CONSUMER_TOPICS] = {3, 0, 5, 6};
     struct consumer members[2], c;
     begin(kit, members);
-    kit->jobs_held = true;
-    consumer_init(&c, kit, "g", "c");
-    assert_int_equal(consumer_heartbeat(&c), 0);
+    joins(kit, &c, "c");
     consumer_kit_topics(kit, fewer);
     assign(kit);
     struct consumer all[] = {members[0], members[1], c};
@@ -251,9 +242,8 @@ static void a_group_that_is_gone_meanwhile_stays_gone(void **state)
 {
     struct kit *kit = *state;
     struct consumer a;
-    consumer_init(&a, kit, "g", "a");
     kit->jobs_held = true;
-    assert_int_equal(consumer_heartbeat(&a), 0);
+    joins(kit, &a, "a");
     assert_int_equal(consumer_leave(&a), 0);
     struct group_delete drop;
     group_delete_init(&drop);
@@ -267,9 +257,8 @@ static void another_group_of_the_name_gets_nothing_of_it(void **state)
 {
     struct kit *kit = *state;
     struct consumer a, again;
-    consumer_init(&a, kit, "g", "a");
     kit->jobs_held = true;
-    assert_int_equal(consumer_heartbeat(&a), 0);
+    joins(kit, &a, "a");
     assert_int_equal(consumer_leave(&a), 0);
     struct group_delete drop;
     group_delete_init(&drop);
@@ -289,9 +278,7 @@ static void what_the_pool_computes_for_a_coordinator_of_before_comes_to_nothing(
     struct kit *kit = *state;
     struct consumer members[2], c;
     begin(kit, members);
-    kit->jobs_held = true;
-    consumer_init(&c, kit, "g", "c");
-    assert_int_equal(consumer_heartbeat(&c), 0);
+    joins(kit, &c, "c");
     int32_t epoch = group_of(kit)->epoch;
     kit_lead(kit, 0, -1);
     for (int i = 0; i < 3; i++)
@@ -311,9 +298,8 @@ static void an_assignment_that_cannot_be_written_is_tried_again_after_a_while(vo
 {
     struct kit *kit = *state;
     struct consumer a;
-    consumer_init(&a, kit, "g", "a");
     kit->jobs_held = true;
-    assert_int_equal(consumer_heartbeat(&a), 0);
+    joins(kit, &a, "a");
     kit->broker.group_memory_bytes = kit->fold_word + consumer_partitions_bytes(3) - 1;
     assign(kit);
     assert_non_null(strstr(kit->lines, "a group's partitions were not assigned"));
@@ -354,13 +340,11 @@ static void the_interval_counts_from_the_end_of_an_assignment(void **state)
     struct kit *kit = *state;
     struct consumer a, b;
     kit->broker.group_consumer_assignment_interval_ms = 1000;
-    consumer_init(&a, kit, "g", "a");
     kit->jobs_held = true;
-    assert_int_equal(consumer_heartbeat(&a), 0);
+    joins(kit, &a, "a");
     group_kit_pass(kit, 5000);
     assign(kit);
-    consumer_init(&b, kit, "g", "b");
-    assert_int_equal(consumer_heartbeat(&b), 0);
+    joins(kit, &b, "b");
     assert_null(group_of(kit)->assigning);
     group_kit_pass(kit, 999);
     assert_int_equal(consumer_heartbeat(&b), 0);
