@@ -5,13 +5,16 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/errors.h"
 #include "consumer_kit.h"
+#include "group/assignor_spec.h"
 #include "group/consumer_memory.h"
+#include "group/consumer_target.h"
 
 static int setup(void **state)
 {
@@ -378,6 +381,62 @@ static void expressions_that_change_meanwhile_do_not_disturb_the_pool(void **sta
     check_shared(kit, &a, 1, 0);
 }
 
+/* The image says that a topic has so many partitions, more than could be made here. What only asks
+ * how many there are does not find out. */
+static void pretend(struct kit *kit, int topic, int32_t partitions)
+{
+    const struct topic_image *image = image_topic(kit->image, consumer_kit_topic(topic));
+    ((struct topic_image *)(uintptr_t)image)->partitions.size = partitions;
+}
+
+static void an_assignor_takes_so_many_partitions_and_not_one_more(void **state)
+{
+    struct kit *kit = *state;
+    struct str names[] = {STR("t0"), STR("t1")};
+    struct target_member member = {.id = STR("a"), .names = {names, 2}};
+    struct arena arena;
+    arena_init(&arena, 1 << 20); /* no room for any of it */
+    struct consumer_target target = {.image = kit->image,
+                                     .assignor = &uniform_assignor,
+                                     .arena = &arena,
+                                     .members = &member,
+                                     .member_count = 1};
+    pretend(kit, 0, ASSIGNOR_PARTITIONS_MAX - 7);
+    pretend(kit, 1, 7);
+    assert_int_equal(consumer_target_assign(&target), -ENOMEM);
+    pretend(kit, 1, 8);
+    assert_int_equal(consumer_target_assign(&target), KAFKA_UNKNOWN_SERVER_ERROR);
+    pretend(kit, 0, INT32_MAX);
+    pretend(kit, 1, INT32_MAX);
+    assert_int_equal(consumer_target_assign(&target), KAFKA_UNKNOWN_SERVER_ERROR);
+    arena_close(&arena);
+}
+
+static void who_wants_more_partitions_than_an_assignor_takes_is_refused(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    kit->broker.group_consumer_assignor_offload = false;
+    pretend(kit, 0, ASSIGNOR_PARTITIONS_MAX + 1);
+    int64_t end = log_end_offset(kit_partition(kit, 0)->log);
+    consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_heartbeat(&a), KAFKA_UNKNOWN_SERVER_ERROR);
+    assert_null(group_kit_group(kit, "g"));
+    assert_int_equal(log_end_offset(kit_partition(kit, 0)->log), end);
+    /* The pool refuses it, too, and the group waits until there are fewer. */
+    kit->broker.group_consumer_assignor_offload = true;
+    kit->jobs_held = true;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    assign(kit);
+    assert_non_null(strstr(kit->lines, "a group's partitions were not assigned"));
+    assert_int_equal(group_of(kit)->target_count, 0);
+    pretend(kit, 0, 3);
+    group_kit_pass(kit, GROUP_RETRY_MS);
+    assert_int_equal(consumer_ping(&a), 0);
+    assign(kit);
+    check_shared(kit, &a, 1, 3);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, consumer_kit_teardown)
@@ -398,6 +457,8 @@ int main(void)
         T(a_small_assignment_waits_for_memory_as_well),
         T(the_interval_counts_from_the_end_of_an_assignment),
         T(expressions_that_change_meanwhile_do_not_disturb_the_pool),
+        T(an_assignor_takes_so_many_partitions_and_not_one_more),
+        T(who_wants_more_partitions_than_an_assignor_takes_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

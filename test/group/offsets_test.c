@@ -400,6 +400,33 @@ static void offsets_of_an_empty_group_expire_after_its_last_member_left(void **s
     assert_null(group_kit_group(kit, "g"));
 }
 
+/* Nothing that is written says when an offset expires, so what the broker is told at its start goes
+ * for offsets of before, too. */
+static void offsets_expire_by_the_retention_of_the_last_start(void **state)
+{
+    struct kit *kit = *state;
+    struct member a;
+    member_init(&a, kit, "g", "a");
+    members_settle(kit, &a, 1);
+    assert_int_equal(member_commit(&a, 0, 1, ""), 0);
+    assert_int_equal(member_leave(&a), 0);
+    kit->broker.offsets_retention_minutes = 8 * 24 * 60;
+    group_kit_restart(kit);
+    group_kit_pass(kit, 8 * DAY - 20 * MINUTE); /* a day longer than before */
+    assert_int_equal(fetch(kit, "g", "t", 0), 1);
+    assert_int_equal(commit_as_nobody(kit, "h", "t", 0, 2), 0);
+    kit->broker.offsets_retention_minutes = 60;
+    group_kit_restart(kit);
+    group_kit_pass(kit, 11 * MINUTE); /* a look */
+    assert_int_equal(fetch(kit, "g", "t", 0), -1);
+    assert_null(group_kit_group(kit, "g"));
+    group_kit_pass(kit, 40 * MINUTE);
+    assert_int_equal(fetch(kit, "h", "t", 0), 2);
+    group_kit_pass(kit, 20 * MINUTE);
+    assert_int_equal(fetch(kit, "h", "t", 0), -1);
+    assert_null(group_kit_group(kit, "h"));
+}
+
 static void a_stable_group_of_consumers_loses_only_what_it_does_not_subscribe_to(void **state)
 {
     struct kit *kit = *state;
@@ -782,6 +809,7 @@ int main(void)
         T(a_group_is_deleted_while_an_id_is_handed_out),
         T(offsets_of_a_group_without_members_expire_after_their_commit),
         T(offsets_of_an_empty_group_expire_after_its_last_member_left),
+        T(offsets_expire_by_the_retention_of_the_last_start),
         T(a_stable_group_of_consumers_loses_only_what_it_does_not_subscribe_to),
         T(a_stable_group_of_another_protocol_keeps_its_offsets),
         T(an_offset_with_an_expiry_of_its_own_goes_by_that),

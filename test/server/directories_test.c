@@ -175,6 +175,16 @@ static void await_leader(struct broker_fixture *fixture, const char *topic, int3
     assert_true(settled);
 }
 
+/* How often it was changed. */
+static int32_t changes_of(struct broker_fixture *fixture, const char *topic, int32_t index)
+{
+    struct image *image = image_acquire(&fixture->broker->publisher);
+    int32_t epoch =
+        topic_partition(image_topic_named(image, str_of(topic)), index)->partition_epoch;
+    image_unref(image);
+    return epoch;
+}
+
 static struct uuid id_of_dir(struct broker_fixture *fixture, const char *dir)
 {
     const struct partition_set *set = &fixture->broker->partitions;
@@ -463,7 +473,8 @@ static void the_controller_knows_where_each_partition_lies(void **state)
 }
 
 /* While the node was down an operator moved a folder into a directory that fails at the start: the
- * controller hears of both. */
+ * controller hears of both, first where it lies, which is a change of its own, and then that this
+ * is gone, as of all that lay there. */
 static void a_partition_that_was_moved_into_a_failing_directory_has_no_leader(void **state)
 {
     struct broker_fixture *fixture = *state;
@@ -471,6 +482,9 @@ static void a_partition_that_was_moved_into_a_failing_directory_has_no_leader(vo
     struct uuid directory;
     char from[256], to[256];
     bool moves = false;
+    int32_t moved_before = 0, bad_before;
+    await_leader(fixture, "orders", bad, 1, &directory);
+    bad_before = changes_of(fixture, "orders", bad);
     int peer = peer_connect(fixture);
     for (int i = 0; !moves; i++) { /* of two new topics one lies in the other directory */
         char name[16];
@@ -480,6 +494,8 @@ static void a_partition_that_was_moved_into_a_failing_directory_has_no_leader(vo
         snprintf(from, sizeof from, "%s/data/%s-0", fixture->dir, name);
         snprintf(to, sizeof to, "%s/more/%s-0", fixture->dir, name);
         moves = access(from, F_OK) == 0;
+        await_leader(fixture, name, 0, 1, &directory);
+        moved_before = changes_of(fixture, name, 0);
     }
     peer_close(peer);
     assert_int_equal(broker_fixture_stop(fixture), 0);
@@ -491,6 +507,8 @@ static void a_partition_that_was_moved_into_a_failing_directory_has_no_leader(vo
     await_leader(fixture, name, 0, -1, &directory);
     assert_true(uuid_equal(directory, id_of_dir(fixture, "/more")));
     await_leader(fixture, "orders", bad, -1, &directory);
+    assert_int_equal(changes_of(fixture, name, 0) - moved_before,
+                     changes_of(fixture, "orders", bad) - bad_before + 1);
     await_leader(fixture, "orders", 1 - bad, 1, &directory);
 }
 
