@@ -1,14 +1,11 @@
 """Odd lives of consumer groups (KIP-848) for groups_raw.py: members that lie about what they own, come twice, go in the
 middle of a reconciliation, keep what they should give up, and topics that change under them."""
-import concurrent.futures
 import time
 
 import consumers_raw
 import codec
 import groups_odd
 from consumers_raw import JOIN, LEAVE, LEAVE_FOR_A_WHILE, WAIT_S, assignment, settle
-
-AT_ONCE = 8
 
 
 class Life(groups_odd.Life):
@@ -326,14 +323,5 @@ LIVES = [joins_again_while_revoking, lies_about_what_it_owns, static_goes_while_
          offsets_of_both_kinds, upgrades("the join"), upgrades("parked sync"), upgrades("an id"), long_texts, full]
 
 
-def parts(run, lives=None):
-    chosen = [one for one in LIVES if not lives or one.__name__ in lives]
-
-    def live(one):
-        try:
-            one(Life(run, f"codd-{one.__name__}".replace("_", "-")))
-        except Exception as thrown:  # what there is of it is compared all the same
-            run.answers[f"codd-{one.__name__} to its end"] = f"{type(thrown).__name__}: {thrown}"
-
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(live, chosen))
+def parts(run, chosen=None):
+    groups_odd.parts(run, chosen, LIVES, Life, "codd")

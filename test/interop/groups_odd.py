@@ -10,6 +10,7 @@ import codec
 import wire
 
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+UNKNOWN_MEMBER_ID, GROUP_MAX_SIZE_REACHED = 25, 81
 AT_ONCE = 8  # lives, of which each spends most of its time waiting for the first rebalance of a group
 
 
@@ -126,6 +127,19 @@ class Life(Wire):
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.group} is {found}, not {state} {members}")
+            time.sleep(0.02)
+
+    def until_full(self):
+        """As many joins wait as there may be members: only then is a stranger refused for that, and not because it is one."""
+        deadline = time.monotonic() + WAIT_S
+        body = {"GroupId": self.group, "MemberId": "stranger", "SessionTimeoutMs": 20000, "RebalanceTimeoutMs": 20000,
+                "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": b""}]}
+        while True:
+            error = self.connection.request(codec.KEYS["JoinGroup"], 9, body)["ErrorCode"]
+            if error == GROUP_MAX_SIZE_REACHED:
+                return
+            if error != UNKNOWN_MEMBER_ID or time.monotonic() > deadline:
+                raise TimeoutError(f"{self.group} is not full: a stranger hears {error}")
             time.sleep(0.02)
 
     def together(self, *members):
@@ -331,8 +345,7 @@ def full(life):
     life.until("PreparingRebalance", 4)
     b2.id = b.id
     b2.join("joins in the rebalance")
-    for _ in range(50):  # round trips, so that it has come before the next one is sent
-        life.until("PreparingRebalance", 4)
+    life.until_full()
     c.send("joins in the rebalance", "JoinGroup", 9, MemberId=c.id, **c.joining)
     a.hear()
     b2.hear()
@@ -428,14 +441,13 @@ LIVES = [oldest, twins_at_first, twins_that_sync, static_leader_comes_back, chan
          all_leave_in_the_sync, full, leavers, ids_only, other_types, commits]
 
 
-def parts(run, lives=None):
-    chosen = [one for one in LIVES if not lives or one.__name__ in lives]
-
+def parts(run, chosen=None, lives=LIVES, kind=Life, prefix="odd"):
+    """Each life in a group of its own, which is named after it."""
     def live(one):
         try:
-            one(Life(run, f"odd-{one.__name__}".replace("_", "-")))
+            one(kind(run, f"{prefix}-{one.__name__}".replace("_", "-")))
         except Exception as thrown:  # what there is of it is compared all the same
-            run.answers[f"odd-{one.__name__} to its end"] = f"{type(thrown).__name__}: {thrown}"
+            run.answers[f"{prefix}-{one.__name__} to its end"] = f"{type(thrown).__name__}: {thrown}"
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(live, chosen))
+        list(pool.map(live, (one for one in lives if not chosen or one.__name__ in chosen)))
