@@ -162,9 +162,22 @@ static void plan_known_id(struct classic_join *join, const struct classic *class
     }
 }
 
+/* Whether the group may hold what the request brings; what a member had makes room for it. */
+static bool has_memory(const struct classic_join *join, const struct group_shard *shard,
+                       const struct classic *classic, const struct classic_member *member,
+                       const struct coord_turn *turn)
+{
+    int64_t bytes = protocols_bytes(offers_of(join->request));
+    if (member)
+        return group_may_hold(shard, turn, bytes - protocols_bytes(member->protocols));
+    bytes += (int64_t)sizeof *member + join->new_id.size + join->client.client_id.size;
+    return group_may_hold(shard, turn, bytes + (classic ? 0 : (int64_t)sizeof *classic));
+}
+
 /* A group of another type gives way when it has no members; its offsets stay. Then *group is NULL:
  * as if it had not been there. */
-static int plan_take_over(struct classic_join *join, const struct group **group)
+static int plan_take_over(struct classic_join *join, const struct group_shard *shard,
+                          const struct group **group, const struct coord_turn *turn)
 {
     const struct join_group_request *request = join->request;
     const struct group_kind *kind = group_kind_of(*group);
@@ -177,21 +190,13 @@ static int plan_take_over(struct classic_join *join, const struct group **group)
         answer_error(join, request->member_id, KAFKA_UNKNOWN_MEMBER_ID);
         return 0;
     }
+    if (!has_memory(join, shard, NULL, NULL, turn)) { /* before anything is taken from the group */
+        answer_error(join, request->member_id, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        return 0;
+    }
     int err = kind->put_tombstones(*group, &join->op);
     *group = NULL;
     return err;
-}
-
-/* Whether the group may hold what the request brings; what a member had makes room for it. */
-static bool has_memory(const struct classic_join *join, const struct group_shard *shard,
-                       const struct classic *classic, const struct classic_member *member,
-                       const struct coord_turn *turn)
-{
-    int64_t bytes = protocols_bytes(offers_of(join->request));
-    if (member)
-        return group_may_hold(shard, turn, bytes - protocols_bytes(member->protocols));
-    bytes += (int64_t)sizeof *member + join->new_id.size + join->client.client_id.size;
-    return group_may_hold(shard, turn, bytes + (classic ? 0 : (int64_t)sizeof *classic));
 }
 
 static int join_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
@@ -217,7 +222,7 @@ static int join_decide(struct coord_op *op, void *state, const struct coord_turn
     if (group && group->type == GROUP_CONSUMER && !group_kind_of(group)->is_empty(group))
         return consumer_classic_join(join, group_find(state, request->group_id), turn);
     if (group && group->type != GROUP_CLASSIC) {
-        int err = plan_take_over(join, &group);
+        int err = plan_take_over(join, state, &group, turn);
         if (err != 0 || group)
             return err;
     }

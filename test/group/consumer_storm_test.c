@@ -208,6 +208,24 @@ static void consumers_beyond_the_memory_of_groups_are_refused_until_there_is_roo
     pass_until_empty(kit);
 }
 
+static void who_is_refused_for_memory_takes_nothing_from_a_group_of_the_other_protocol(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    struct member b;
+    consumer_init(&a, kit, "g", "a");
+    consumers_settle(&a, 1);
+    assert_int_equal(consumer_commit(&a, a.epoch, 0, 1, 7), 0);
+    assert_int_equal(consumer_leave(&a), 0);
+    kit->broker.group_memory_bytes = kit->fold_word;
+    member_init(&b, kit, "g", "b");
+    assert_true(member_join(&b));
+    assert_int_equal(b.join_error, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    assert_non_null(group_of(kit));
+    assert_int_equal(fetch(kit, "g", "t0", 1), 7);
+    member_close(&b);
+}
+
 static void
 an_expression_stands_for_nothing_as_long_as_there_is_no_room_for_its_topics(void **state)
 {
@@ -239,6 +257,7 @@ int main(void)
         T(what_is_held_goes_with_the_leadership),
         T(each_part_of_a_member_counts),
         T(consumers_beyond_the_memory_of_groups_are_refused_until_there_is_room),
+        T(who_is_refused_for_memory_takes_nothing_from_a_group_of_the_other_protocol),
         T(an_expression_stands_for_nothing_as_long_as_there_is_no_room_for_its_topics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
