@@ -142,9 +142,12 @@ class Context:
         return name
 
     def settle(self, topic, partitions=1):
-        """Waits until the broker itself has seen a new topic."""
+        """Waits until the broker itself has seen a new topic, and leads it: what it says it leads may come before that, and
+        then it loses what is sent with acks=0."""
         wanted = {partition: 1 for partition in range(partitions)}
         eventually(lambda: self.helper.metadata(topic)["leaders"], wanted, f"partitions and leaders of {topic}")
+        for partition in wanted:
+            eventually(lambda at=partition: self.helper.list_offsets(topic, at, "earliest"), 0, f"the log of {topic}-{partition}")
 
     def fill(self, topic, count, partition=0, **more):
         """Numbered records with timestamps a second apart."""
