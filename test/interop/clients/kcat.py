@@ -8,6 +8,7 @@ import threading
 import confluent_kafka
 
 from clients.base import Client, ClientError, Record, by_code
+from clients.process import ChildMember
 from lib import paths
 
 WAIT_S = int(20 * paths.PATIENCE)
@@ -24,55 +25,34 @@ def refused(complaint):
     return ClientError("FAILED", complaint.strip()[-300:])
 
 
-class Member:
-    """A balanced consumer (kcat -G): a process that says what it is assigned, and goes on by itself."""
+class Member(ChildMember):
+    """A balanced consumer (kcat -G): a process that says what it is assigned."""
+
+    stop_s = WAIT_S
 
     def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        text=True, errors="replace")
-        self.now, self.given_up, self.said, self.changed = set(), 0, [], threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.given_up, self.said = 0, []
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   errors="replace")
+        super().__init__(process, process.stderr)
 
-    def _listen(self):
-        for line in self.process.stderr:
-            self.said.append(line)
-            named = {(topic, int(number)) for topic, number in re.findall(r"([^\s,]+) \[(\d+)\]", line.partition("rebalanced")[2])}
-            if "rebalanced" in line:
-                if re.search(r"\): revoked: |incremental revoke", line):
-                    self.given_up += len(named)
-                    self.now = self.now - named
-                else:
-                    self.now = self.now | named
-            self.changed.set()
-        self.now = set()
-        self.changed.set()
+    def heard(self, line):
+        self.said.append(line)
+        _, rebalanced, what = line.partition("rebalanced")
+        named = {(topic, int(number)) for topic, number in re.findall(r"([^\s,]+) \[(\d+)\]", what)}
+        if rebalanced and re.search(r"\): revoked: |incremental revoke", line):
+            self.given_up += len(named)
+            self.now = self.now - named
+        elif rebalanced:
+            self.now = self.now | named
 
     def poll(self, timeout_s=0.1):
-        """It polls by itself; this waits for news."""
-        self.changed.wait(timeout_s)
-        self.changed.clear()
+        super().poll(timeout_s)
         if self.process.poll() is not None:
             raise refused("".join(self.said))
 
-    def held(self):
-        return self.now
-
-    def owned(self):
-        return {partition for _, partition in self.now}
-
     def revoked(self):
         return self.given_up
-
-    def die(self):
-        self.process.kill()
-        self.process.wait()
-
-    def close(self):
-        self.process.terminate()
-        try:
-            self.process.wait(WAIT_S)
-        except subprocess.TimeoutExpired:
-            self.die()
 
 
 class Kcat(Client):

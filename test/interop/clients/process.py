@@ -19,33 +19,27 @@ FOLDER = pathlib.Path(__file__).resolve().parent.parent
 PATHS = os.pathsep.join([str(FOLDER), str(FOLDER.parent)])
 
 
-class ProcessMember:
-    def __init__(self, client, topics, group, options):
-        what = {"module": type(client).__module__, "class": type(client).__name__, "address": client.address,
-                "topics": topics, "group": group, "options": options}
-        self.process = subprocess.Popen([sys.executable, "-m", "clients.process", json.dumps(what)], cwd=FOLDER,
-                                        env={**os.environ, "PYTHONPATH": PATHS}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        self.now, self.changed = set(), threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+class ChildMember:
+    """A member that is a child process and polls by itself. What the process says is heard line by line; `now` is what it owns."""
 
-    @classmethod
-    @contextlib.contextmanager
-    def context(cls, client, topics, group, options):
-        member = cls(client, topics, group, options)
-        try:
-            yield member
-        finally:
-            member.close()
+    stop_s = 20  # it may take to leave
 
-    def _listen(self):
-        for line in self.process.stdout:
-            self.now = {tuple(one) for one in json.loads(line)}
+    def __init__(self, process, lines):
+        self.process, self.now, self.changed = process, set(), threading.Event()
+        threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
+
+    def _listen(self, lines):
+        for line in lines:
+            self.heard(line)
             self.changed.set()
         self.now = set()
         self.changed.set()
 
+    def heard(self, line):
+        raise NotImplementedError
+
     def poll(self, timeout_s=0.1):
-        """It polls by itself; this waits for news."""
+        """Waits for news."""
         self.changed.wait(timeout_s)
         self.changed.clear()
 
@@ -62,9 +56,30 @@ class ProcessMember:
     def close(self):
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(self.stop_s)
         except subprocess.TimeoutExpired:
             self.die()
+
+
+class ProcessMember(ChildMember):
+    def __init__(self, client, topics, group, options):
+        what = {"module": type(client).__module__, "class": type(client).__name__, "address": client.address,
+                "topics": topics, "group": group, "options": options}
+        process = subprocess.Popen([sys.executable, "-m", "clients.process", json.dumps(what)], cwd=FOLDER,
+                                   env={**os.environ, "PYTHONPATH": PATHS}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        super().__init__(process, process.stdout)
+
+    @classmethod
+    @contextlib.contextmanager
+    def context(cls, client, topics, group, options):
+        member = cls(client, topics, group, options)
+        try:
+            yield member
+        finally:
+            member.close()
+
+    def heard(self, line):
+        self.now = {tuple(one) for one in json.loads(line)}
 
 
 def main(what):
