@@ -254,3 +254,38 @@ void set_dirs_sign(struct partition_set *set, const struct dir_content *contents
                      kv_text("error", result_text(err)));
     }
 }
+
+/* ---- entries of what is not there ---- */
+
+static bool names_missing(const struct dir_content *content, const struct checkpoint_entry *entries,
+                          int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const struct partition_assignment item = {.topic = entries[i].topic,
+                                                  .index = entries[i].partition};
+        if (entries[i].offset > 0 && !dir_content_has(content, &item))
+            return true;
+    }
+    return false;
+}
+
+/* A deletion that a crash cut short, or one that this node did not see, leaves entries that a topic
+ * of the same name would find at the start after this one. */
+void set_dirs_forget(struct partition_set *set, const struct dir_content *contents)
+{
+    for (int32_t d = 0; d < set->dir_count; d++) {
+        const struct dir_content *content = &contents[d];
+        struct partition_dir *dir = &set->dirs[d];
+        int err = 0;
+        if (atomic_load(&dir->offline))
+            continue;
+        if (names_missing(content, content->recovery, content->recovery_count))
+            err = set_checkpoint(set, dir, CHECKPOINT_RECOVERY_POINT);
+        if (err == 0 && names_missing(content, content->starts, content->start_count))
+            err = set_checkpoint(set, dir, CHECKPOINT_LOG_START);
+        if (err == 0 && names_missing(content, content->cleaned, content->cleaned_count))
+            err = set_checkpoint(set, dir, CHECKPOINT_CLEANER);
+        if (err < 0)
+            atomic_store(&dir->dirty, true);
+    }
+}

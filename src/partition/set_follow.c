@@ -213,12 +213,39 @@ static void victim_retire(struct victim *victim, const struct say *say)
                  kv_text("error", result_text(err)));
 }
 
+/* The checkpoints name partitions, not topics' ids: what they say of a deleted one must not be
+ * found by a topic of the same name, which would be taken for one that has lost records. They are
+ * written before that can make its folder; if they could not be, the next interval tries again. */
+static void victims_forget(struct follow_step *step, struct partition_dir *dir)
+{
+    bool recovery = false, start = false, cleaned = false;
+    if (atomic_load(&dir->offline))
+        return;
+    for (int32_t i = 0; i < step->victim_count; i++) {
+        const struct partition *partition = step->victims[i].partition;
+        if (!partition || partition->dir != dir || !partition->log)
+            continue;
+        recovery |= log_recovery_point(partition->log) > 0;
+        start |= log_start_offset(partition->log) > 0;
+        cleaned |= log_cleaned_to(partition->log) > 0;
+    }
+    int err = recovery ? set_checkpoint(step->set, dir, CHECKPOINT_RECOVERY_POINT) : 0;
+    if (err == 0 && start)
+        err = set_checkpoint(step->set, dir, CHECKPOINT_LOG_START);
+    if (err == 0 && cleaned)
+        err = set_checkpoint(step->set, dir, CHECKPOINT_CLEANER);
+    if (err < 0)
+        atomic_store(&dir->dirty, true);
+}
+
 static void delete_run(struct pool_job *job)
 {
     struct follow_step *step = container_of(job, struct follow_step, job);
     for (int32_t i = 0; i < step->victim_count; i++)
         if (step->victims[i].partition)
             victim_retire(&step->victims[i], step->set->say);
+    for (int32_t d = 0; d < step->set->dir_count; d++)
+        victims_forget(step, &step->set->dirs[d]);
 }
 
 static void victim_drop(struct epoch_entry *entry)

@@ -336,8 +336,10 @@ int partition_set_load(struct partition_set *set, const struct partition_assignm
         else
             partition_unref(partition);
     }
-    if (err == 0)
+    if (err == 0) {
         set_dirs_sign(set, contents);
+        set_dirs_forget(set, contents);
+    }
     arena_close(&arena);
     return err;
 }

@@ -51,6 +51,8 @@ int64_t set_entry_offset(const struct checkpoint_entry *entries, int32_t count,
                          const struct partition_assignment *item, int64_t otherwise);
 /* All logs are open: the directories are Jackdaw's. */
 void set_dirs_sign(struct partition_set *set, const struct dir_content *contents);
+/* The checkpoints name partitions that have no folder: they are written anew. */
+void set_dirs_forget(struct partition_set *set, const struct dir_content *contents);
 int set_entry_order(const void *a, const void *b); /* of checkpoint_entry, for qsort */
 
 /* set_load.c */
