@@ -11,7 +11,9 @@ a failure. A suite that ends non-zero without saying FAIL counts as one failure.
 is "N passed, N failed, N skipped".
 """
 import concurrent.futures
+import contextlib
 import fnmatch
+import itertools
 import os
 import pathlib
 import re
@@ -23,9 +25,13 @@ import time
 from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LANES = 3
-PRINTING = threading.Lock()
 LINE = re.compile(r"^(ok|FAIL|SKIP) (\S.*?)(?: \((.*)\))?$")
+
+# How a suite runs in a run of everything. Consecutive ones that compute and those that wait make one stage: the former one
+# after the other, beside them LANES of the latter. Those that compute have no clock that could run out, and give way.
+ALONE, COMPUTES, WAITS = range(3)
+LANES = 4
+NICE = 10
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,12 @@ class Suite:
     packages: str  # a group of `./dev install`
     needs: str = ""  # files without which the suite is not there yet
     long_only: bool = False  # in `./dev test all` only
-    beside: bool = False  # it waits more than it works, for clients and brokers, and so runs beside others
-    limit_s: int = 600  # a suite that hangs is ended and failed
-    long_limit_s: int = 1800  # in `./dev test all`, which as a whole ends within an hour on two idle cores
+    how: int = ALONE
+    limit_s: int = 900  # a suite that hangs is ended and failed
+    long_limit_s: int = 2400  # in `./dev test all`, which as a whole ends within an hour on two idle cores
 
 
-# The one list of suites, in the order they run.
+# The one list of suites, in the order they run; of those that wait the longest come first.
 SERVER = "src/server/*.c"
 SUITES = [
     Suite("lint", "format, includes by rank, system calls, READMEs", "lint"),
@@ -49,21 +55,21 @@ SUITES = [
     Suite("harness", "the tests' own machinery", "lint"),
     Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
-    Suite("trace", "a produce request goes where ARCHITECTURE.md says", "unit"),
-    Suite("sim", "simulated nodes, crashes and networks, with new seeds", "unit"),
-    Suite("mutants", "planted faults, each found by the checker that it names", "unit", limit_s=900),
-    Suite("differential", "codec and records against Kafka's own classes", "clients"),
-    Suite("fuzz", "every fuzz target for a while", "fuzz"),
-    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", limit_s=900, long_limit_s=3600, beside=True),
-    Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, limit_s=900, beside=True),
-    Suite("groups", "the same group requests to Apache Kafka and to Jackdaw", "clients", SERVER, beside=True),
-    Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER, beside=True),
-    Suite("hostile", "hostile requests, clients and files", "build", SERVER, beside=True),
-    Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER, long_limit_s=3600, beside=True),
-    Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, beside=True),
-    Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER, beside=True),
+    Suite("trace", "a produce request goes where ARCHITECTURE.md says", "unit", how=COMPUTES),
+    Suite("mutants", "planted faults, each found by the checker that it names", "unit", how=COMPUTES),
+    Suite("fuzz", "every fuzz target for a while", "fuzz", how=COMPUTES),
+    Suite("sim", "simulated nodes, crashes and networks, with new seeds", "unit", how=COMPUTES),
+    Suite("differential", "codec and records against Kafka's own classes", "clients", how=COMPUTES),
+    Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, how=WAITS),
+    Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, how=WAITS, long_limit_s=3600),
+    Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER, how=WAITS, long_limit_s=3600),
+    Suite("interop-kafka", "the client scenarios against Apache Kafka, which must all hold", "clients", how=WAITS, long_limit_s=3600),
+    Suite("hostile", "hostile requests, clients and files", "build", SERVER, how=WAITS),
+    Suite("storage", "the stock settings; a full disk; directories that Kafka had and has again", "disk", SERVER, how=WAITS),
+    Suite("groups", "the same group requests to Apache Kafka and to Jackdaw", "clients", SERVER, how=WAITS),
+    Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER, how=WAITS),
     Suite("compaction", "what the cleaner leaves, read by Kafka's reader and tool; the coordinators' topics stay small", "clients",
-          SERVER, limit_s=900, beside=True),
+          SERVER, how=WAITS),
     Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
     Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
 ]
@@ -78,6 +84,8 @@ class Tally:
         self.counts = {"ok": 0, "FAIL": 0, "SKIP": 0}
         self.bad = []
         self.skips = []
+        self.times = []
+        self.started = time.monotonic()
         self.lock = threading.Lock()
         self.ci = os.environ.get("CI") == "true"
         listed = (ROOT / "test/allowed-skips").read_text().splitlines()
@@ -98,19 +106,32 @@ class Tally:
             self.bad.append(f"FAIL {full} ({why})" if why else f"FAIL {full}")
 
 
-def install(suite):
-    subprocess.run([ROOT / "dev", "install", suite.packages], check=True, stdin=subprocess.DEVNULL)
+def install(packages):
+    subprocess.run([ROOT / "dev", "install", packages], check=True, stdin=subprocess.DEVNULL)
 
 
-def run_suite(suite, args, tally, long, say):
-    say(f"== {suite.name}: {suite.what}")
+def fetch(root):
+    """What suites will download is under way while others compile. If it cannot be had, the suites that need it say so."""
+    for command in (["./dev", "prepare", "venv"], *(["tools/kafka", "jars", kind] for kind in ("broker", "tools", "streams"))):
+        with contextlib.suppress(OSError):
+            subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def start(suite, args, long, nice):
     environ = dict(os.environ, TEST_LONG="1" if long else "")
+    process = subprocess.Popen(["nice", "-n", str(nice), ROOT / "test/suites" / suite.name, *args], cwd=ROOT, env=environ, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, errors="replace", start_new_session=True)
+    # Where the kernel shares the processors among sessions, nice counts within one of them only, and the session has its own.
+    with contextlib.suppress(OSError):
+        pathlib.Path(f"/proc/{process.pid}/autogroup").write_text(str(nice))
+    return process
+
+
+def run_suite(suite, args, tally, long, say, nice=0):
+    say(f"== {suite.name}: {suite.what}")
     limit_s = suite.long_limit_s if long else suite.limit_s
     started = time.monotonic()
-    process = subprocess.Popen([ROOT / "test/suites" / suite.name, *args], cwd=ROOT, env=environ, text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, errors="replace",
-                               start_new_session=True)
-
+    process = start(suite, args, long, nice)
     alarm = threading.Timer(limit_s, os.killpg, (process.pid, signal.SIGKILL))
     alarm.start()
     failed = False
@@ -122,7 +143,8 @@ def run_suite(suite, args, tally, long, say):
             if found:
                 failed |= found[1] == "FAIL"
                 tally.add(suite.name, found[1], found[2], found[3] or "")
-        status = process.wait()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     finally:
         alarm.cancel()
         # Whatever the suite has started and left goes with it.
@@ -130,40 +152,56 @@ def run_suite(suite, args, tally, long, say):
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-    took_s = time.monotonic() - started
-    if status != 0 and not failed:
-        why = f"ran over {limit_s} s" if took_s >= limit_s else f"exit status {status}"
+    ended = time.monotonic()
+    if process.returncode != 0 and not failed:
+        why = f"ran over {limit_s} s" if ended - started >= limit_s else f"exit status {process.returncode}"
         tally.add(suite.name, "FAIL", "the suite itself", why)
-    say(f"-- {suite.name}: {took_s:.0f} s")
+    say(f"-- {suite.name}: {ended - started:.0f} s")
+    tally.times.append((suite.name, started, ended, used.ru_utime + used.ru_stime))
 
 
 def say_at_once(line):
     print(line, flush=True)
 
 
-def run_beside(suites, tally, long):
-    """Some at a time. What each says is printed when it is over."""
+def run_together(suites, tally, long):
+    """Those that compute one after the other, beside them some that wait. What these say is printed when they are over."""
     def run(suite):
         lines = []
         run_suite(suite, [], tally, long, lines.append)
-        with PRINTING:
-            print("\n".join(lines), flush=True)
+        return "\n".join(lines)
 
     with concurrent.futures.ThreadPoolExecutor(LANES) as lanes:
-        list(lanes.map(run, suites))
+        waiting = {lanes.submit(run, suite) for suite in suites if suite.how == WAITS}
+        for suite in suites:
+            if suite.how == COMPUTES:
+                run_suite(suite, [], tally, long, say_at_once, NICE)
+                over = {one for one in waiting if one.done()}
+                waiting -= over
+                for one in over:
+                    say_at_once(one.result())
+        for one in concurrent.futures.as_completed(waiting):
+            say_at_once(one.result())
 
 
 def run_all(suites, tally, long):
-    for suite in suites:
-        install(suite)
-    while suites:
-        count = next((n for n, suite in enumerate(suites) if not suite.beside), len(suites))
-        if count:
-            run_beside(suites[:count], tally, long)
-        else:
-            count = 1
-            run_suite(suites[0], [], tally, long, say_at_once)
-        suites = suites[count:]
+    for packages in dict.fromkeys(suite.packages for suite in suites):
+        install(packages)
+    threading.Thread(target=fetch, args=[ROOT], daemon=True).start()
+    for alone, stage in itertools.groupby(suites, lambda suite: suite.how == ALONE):
+        if not alone:
+            run_together(list(stage), tally, long)
+            continue
+        for suite in stage:
+            run_suite(suite, [], tally, long, say_at_once)
+
+
+def print_times(tally):
+    """CPU seconds are those of processes that were waited for: one that is killed together with its parent is missing."""
+    print(f"{'suite':14} {'from':>6} {'to':>6} {'s':>6} {'CPU s':>6}")
+    for name, began, ended, cpu_s in tally.times:
+        print(f"{name:14} {began - tally.started:6.0f} {ended - tally.started:6.0f} {ended - began:6.0f} {cpu_s:6.0f}")
+    print(f"all took {(time.monotonic() - tally.started) / 60:.0f} min")
 
 
 def main(argv):
@@ -187,12 +225,12 @@ def main(argv):
     if args and len(chosen) != 1:
         print("options belong to one suite: name it", file=sys.stderr)
         return 2
-    tally, started = Tally(), time.monotonic()
+    tally = Tally()
     if not names or long:
         run_all(chosen, tally, long)
     else:
         for suite in chosen:
-            install(suite)
+            install(suite.packages)
             run_suite(suite, args, tally, long, say_at_once)
     if tally.skips or tally.bad:
         print("==")
@@ -202,7 +240,7 @@ def main(argv):
         print(line)
     counts = tally.counts
     if len(chosen) > 1:
-        print(f"all took {(time.monotonic() - started) / 60:.0f} min")
+        print_times(tally)
     print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['SKIP']} skipped", flush=True)
     return 1 if counts["FAIL"] else 0
 

@@ -149,22 +149,36 @@ class RunnerTest(unittest.TestCase):
     def test_in_ci_only_listed_skips_are_allowed(self):
         self.assertEqual(self.tally(True, "SKIP may be skipped (why)", "SKIP must run (why)"), (0, 1, 1))
 
-    def test_a_suite_that_dies_without_a_word_has_failed(self):
+    def run_suites(self, scripts, how):
+        """What runs of these programs, name → text, leave in the tally."""
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
             (root / "test/suites").mkdir(parents=True)
-            (root / "dev").write_text("#!/bin/sh\n")
-            (root / "test/suites/dies").write_text("#!/bin/sh\necho ok one\nexit 3\n")
-            for path in (root / "dev", root / "test/suites/dies"):
-                path.chmod(0o755)
+            (root / "tools").mkdir()
+            for path, text in [("dev", ""), ("tools/kafka", ""), *((f"test/suites/{name}", text) for name, text in scripts.items())]:
+                (root / path).write_text("#!/bin/sh\n" + text)
+                (root / path).chmod(0o755)
             tally, before = self.empty_tally(), runner.ROOT
             runner.ROOT = root
             try:
                 with redirect_stdout(io.StringIO()):
-                    runner.run_suite(runner.Suite("dies", "", "lint"), [], tally, False, runner.say_at_once)
+                    runner.run_all([runner.Suite(name, "", "lint", how=how.get(name, runner.ALONE)) for name in scripts], tally, False)
             finally:
                 runner.ROOT = before
+        return tally
+
+    def test_a_suite_that_dies_without_a_word_has_failed(self):
+        tally = self.run_suites({"dies": "echo ok one\nexit 3\n"}, {})
         self.assertEqual((tally.counts["ok"], tally.counts["FAIL"]), (1, 1))
+
+    def test_suites_that_wait_run_beside_those_that_compute(self):
+        """Each ends only when the other has begun; what comes after them begins when both are over."""
+        meet = "touch $0.here; until [ -e test/suites/%s.here ]; do sleep 0.01; done; echo ok met; touch $0.over\n"
+        tally = self.run_suites({"waits": meet % "computes", "computes": meet % "waits",
+                                 "after": "[ -e test/suites/waits.over ] && [ -e test/suites/computes.over ] && echo ok after\n"},
+                                {"waits": runner.WAITS, "computes": runner.COMPUTES})
+        self.assertEqual((tally.counts["ok"], tally.bad), (3, []))
+        self.assertEqual([name for name, *_ in tally.times][2:], ["after"])
 
     @staticmethod
     def empty_tally():
