@@ -4,15 +4,18 @@
                         [--check FILE] [--keep]
 
 A line for each cell (`ok client: scenario`), then the matrix in Markdown. With --document it is written
-to a file; with --check the file must say the same. The last is done only for a run of everything.
+to a file; with --check the file must say the same. The last is done only for a run of everything, which two processes share,
+each with brokers of its own: nearly all of the time is waited for clients.
 """
 import argparse
 import fnmatch
+import json
 import os
 import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +24,7 @@ import traceback
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parent.parent)]
 
 from clients.base import ClientError  # noqa: E402
-from context import Context, Mismatch  # noqa: E402
+from context import CLIENTS, Context, Mismatch  # noqa: E402
 from lib import paths  # noqa: E402
 from lib.target import TargetError  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
@@ -33,6 +36,8 @@ import scenarios_transactions  # noqa: E402,F401  and these last
 CELL_S = int(90 * paths.PATIENCE)
 SLOW_S = 3
 MARKS = {"ok": "✓", "FAIL": "✗", None: "–"}
+# By their clients; about the same time each.
+SHARES = (("confluent-kafka", "kafka-python", "aiokafka"), ("kcat", "Java", "Kafka's tools"))
 NAMES = {"jackdaw": "Jackdaw", "kafka": "Apache Kafka 4.4.0"}
 
 
@@ -64,13 +69,13 @@ def attempt(context, client, settings, function):
     return " ".join(why.split())[:500]
 
 
-def matrix(target, clients, cells):
-    lines = [f"| {NAMES[target]} | " + " | ".join(client.name for client in clients) + " |",
-             "|---|" + "---|" * len(clients),
-             "| *version* | " + " | ".join(client.version() for client in clients) + " |"]
+def matrix(target, versions, cells):
+    lines = [f"| {NAMES[target]} | " + " | ".join(versions) + " |",
+             "|---|" + "---|" * len(versions),
+             "| *version* | " + " | ".join(versions.values()) + " |"]
     for name, what, *_ in SCENARIOS:
-        if any((client.name, name) in cells for client in clients):
-            marks = " | ".join(MARKS[cells.get((client.name, name))] for client in clients)
+        if any((client, name) in cells for client in versions):
+            marks = " | ".join(MARKS[cells.get((client, name))] for client in versions)
             lines.append(f"| **{name}**: {what} | {marks} |")
     return "\n".join(lines) + "\n"
 
@@ -87,23 +92,16 @@ The same scenarios run against Apache Kafka itself, so that they test behaviour 
 """
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--target", choices=NAMES, default="jackdaw")
-    parser.add_argument("--client", action="append", default=[])
-    parser.add_argument("--scenario", action="append", default=[])
-    parser.add_argument("--document")
-    parser.add_argument("--check")
-    parser.add_argument("--one-client", action="store_true", help="each scenario by one client, another one each time")
-    parser.add_argument("--keep", action="store_true")
-    options = parser.parse_args()
+def run(options):
+    """(client → version, (client, scenario) → verdict, status) of the clients and scenarios that are asked for."""
     folder = tempfile.mkdtemp(prefix="interop-")
-    cells, status = {}, 0
+    versions, cells, status = {}, {}, 0
     context = None
     try:
         context = Context(options.target, folder)
         clients = [client for client in context.clients
                    if not options.client or any(fnmatch.fnmatch(client.name, one) for one in options.client)]
+        versions = {client.name: client.version() for client in clients}
         for name, _, needs, settings, function in SCENARIOS:
             if options.scenario and not any(fnmatch.fnmatch(name, one) for one in options.scenario):
                 continue
@@ -117,22 +115,13 @@ def main():
                 cells[client.name, name] = "FAIL" if problem else "ok"
                 print(f"FAIL {client.name}: {name} ({problem})" if problem else f"ok {client.name}: {name}", flush=True)
                 if took_s > SLOW_S:
-                    print(f"   that took {took_s:.1f} s", flush=True)
+                    print(f"   {client.name}: {name} took {took_s:.1f} s", flush=True)
                 status |= bool(problem)
         problem = context.stop()
-        print(f"FAIL the_brokers_stop_in_order ({problem})" if problem else "ok the_brokers_stop_in_order")
+        print(f"FAIL the_brokers_stop_in_order ({problem})" if problem else "ok the_brokers_stop_in_order", flush=True)
         status |= bool(problem)
-        text = matrix(options.target, clients, cells)
-        print("\n" + text)
-        document = HEAD.format(name=NAMES[options.target], target=options.target) + text
-        if options.document:
-            pathlib.Path(options.document).write_text(document)
-        if options.check and not options.client and not options.scenario:
-            same = pathlib.Path(options.check).exists() and pathlib.Path(options.check).read_text() == document
-            print("ok the_document_says_the_same" if same else f"FAIL the_document_says_the_same ({options.check} differs)")
-            status |= not same
     except TargetError as thrown:
-        print(f"FAIL start ({' '.join(str(thrown).split())[:600]})")
+        print(f"FAIL start ({' '.join(str(thrown).split())[:600]})", flush=True)
         status = 1
     finally:
         if context:
@@ -141,6 +130,52 @@ def main():
             print(f"kept {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+    return versions, cells, status
+
+
+def run_shares(options):
+    """The same for everything, by two of these programs at a time."""
+    versions, cells, status = {}, {}, 0
+    with tempfile.TemporaryDirectory(prefix="interop-") as folder:
+        processes = {}
+        for number, clients in enumerate(SHARES):
+            result = pathlib.Path(folder, f"{number}.json")
+            processes[result] = subprocess.Popen([sys.executable, __file__, "--target", options.target, "--result", result,
+                                                  *(["--keep"] if options.keep else []), *(f"--client={name}" for name in clients)])
+        for result, process in processes.items():
+            status |= process.wait()
+            if result.exists():
+                share = json.loads(result.read_text())
+                versions |= share["versions"]
+                cells |= {(client, name): verdict for client, name, verdict in share["cells"]}
+    return {client.name: versions.get(client.name, "") for client in CLIENTS}, cells, status
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", choices=NAMES, default="jackdaw")
+    parser.add_argument("--client", action="append", default=[])
+    parser.add_argument("--scenario", action="append", default=[])
+    parser.add_argument("--document")
+    parser.add_argument("--check")
+    parser.add_argument("--one-client", action="store_true", help="each scenario by one client, another one each time")
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--result", help="write what came out to this file, for the run of which this is a share")
+    options = parser.parse_args()
+    everything = not options.client and not options.scenario
+    versions, cells, status = (run_shares if everything and not options.one_client else run)(options)
+    if options.result:
+        pathlib.Path(options.result).write_text(json.dumps({"versions": versions, "cells": [[*key, cells[key]] for key in cells]}))
+    else:
+        text = matrix(options.target, versions, cells)
+        print("\n" + text)
+        document = HEAD.format(name=NAMES[options.target], target=options.target) + text
+        if options.document:
+            pathlib.Path(options.document).write_text(document)
+        if options.check and everything:
+            same = pathlib.Path(options.check).exists() and pathlib.Path(options.check).read_text() == document
+            print("ok the_document_says_the_same" if same else f"FAIL the_document_says_the_same ({options.check} differs)")
+            status |= not same
     sys.stdout.flush()
     # Clients' threads that hang must not hold the suite.
     os._exit(status)
