@@ -77,13 +77,13 @@ int consumer_assign_now(const struct consumer_assign *job, struct coord_op *op,
         err = KAFKA_COORDINATOR_NOT_AVAILABLE;
     for (int32_t m = 0; err == 0 && m < target.member_count; m++) {
         const struct target_member *member = &target.members[m];
-        if (str_equal(member->id, job->change.member_id))
-            *ret_next = member->next;
         err = put_one(op, job->arena, job->group_id, member->id, member->has_last, &member->last,
                       &member->next);
     }
-    return err == 0 ? put_consumer_target_metadata(op, job->group_id, job->epoch, turn->wall_ms)
-                    : err;
+    if (err != 0)
+        return err;
+    *ret_next = target.members[target.changed].next;
+    return put_consumer_target_metadata(op, job->group_id, job->epoch, turn->wall_ms);
 }
 
 /* ---- beside the requests ---- */

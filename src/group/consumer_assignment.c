@@ -51,7 +51,8 @@ bool assignment_same_partitions(const struct assignment *a, const struct assignm
     if (a->count != b->count)
         return false;
     for (int32_t i = 0; i < a->count; i++)
-        if (assigned_compare(&a->items[i], &b->items[i]) != 0)
+        if (a->items[i].partition != b->items[i].partition ||
+            !uuid_equal(a->items[i].topic, b->items[i].topic))
             return false;
     return true;
 }

@@ -98,6 +98,8 @@ struct consumer_group {
     struct map members;              /* by id: struct consumer_member * */
     int32_t member_count;            /* those in the group */
     int32_t classic_count;           /* of these, those that speak the classic protocol */
+    int32_t range_votes;             /* those that prefer this assignor */
+    int32_t uniform_votes;           /* and this one; others are not offered */
     struct map statics;              /* by instance id: struct consumer_member * */
     struct map topics;               /* by name: struct consumer_topic * */
     struct map regexes;              /* by expression: struct consumer_regex * */

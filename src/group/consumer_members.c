@@ -11,21 +11,27 @@ const struct assignor *consumer_assignor(const char *name)
     return strcmp(name, range_assignor.name) == 0 ? &range_assignor : &uniform_assignor;
 }
 
-static int32_t votes(const struct consumer_group *consumer, struct str assignor)
+const struct assignor *consumer_assignor_of(const struct consumer_subscription *subscription)
 {
-    const struct consumer_member *member;
-    int32_t count = 0;
-    struct map_at at = {0};
-    while (consumer && (member = consumer_member_next(consumer, &at)))
-        count += member->subscription.assignor.data &&
-                 str_equal(member->subscription.assignor, assignor);
-    return count;
+    struct str name = subscription->assignor;
+    if (!name.data)
+        return NULL;
+    if (str_equal(name, str_of(range_assignor.name)))
+        return &range_assignor;
+    return str_equal(name, str_of(uniform_assignor.name)) ? &uniform_assignor : NULL;
 }
 
-static bool prefers(const struct consumer_subscription *subscription, struct str assignor)
+static int32_t votes(const struct consumer_group *consumer, const struct assignor *assignor)
 {
-    return subscription && subscription->assignor.data &&
-           str_equal(subscription->assignor, assignor);
+    if (!consumer)
+        return 0;
+    return assignor == &range_assignor ? consumer->range_votes : consumer->uniform_votes;
+}
+
+static bool prefers(const struct consumer_subscription *subscription,
+                    const struct assignor *assignor)
+{
+    return subscription && consumer_assignor_of(subscription) == assignor;
 }
 
 const char *consumer_preferred_assignor(const struct consumer_group *consumer,
@@ -35,9 +41,9 @@ const char *consumer_preferred_assignor(const struct consumer_group *consumer,
     const char *best = settings->group_consumer_assignors[0];
     int32_t most = 0;
     for (int i = 0; i < settings->group_consumer_assignor_count; i++) {
-        struct str name = str_of(settings->group_consumer_assignors[i]);
-        int32_t count =
-            votes(consumer, name) - prefers(change->before, name) + prefers(change->after, name);
+        const struct assignor *assignor = consumer_assignor(settings->group_consumer_assignors[i]);
+        int32_t count = votes(consumer, assignor) - prefers(change->before, assignor) +
+                        prefers(change->after, assignor);
         if (count > most) {
             most = count;
             best = settings->group_consumer_assignors[i];
@@ -113,7 +119,7 @@ int consumer_put_fenced(struct coord_op *op, struct arena *arena,
         return err;
     if (!names_without(consumer, members, count, arena, &names))
         return -ENOMEM;
-    int64_t hash = consumer_metadata_hash(turn->image, names, arena);
+    int64_t hash = consumer_metadata_hash_after(consumer, turn->image, names, arena);
     err = put_consumer_group(op, group, consumer_epoch_after(consumer->epoch), hash);
     /* With nobody left the assignment of nobody is up to date at once. */
     if (err == 0 && consumer->member_count == count)

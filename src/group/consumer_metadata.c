@@ -184,3 +184,24 @@ int64_t consumer_metadata_hash(const struct image *image, struct str_array names
     }
     return count > 0 ? (int64_t)XXH3_64bits_digest(&state) : 0;
 }
+
+/* `names` has each once, and `topics` what members want alone: as many, all of them known, are the
+ * same. */
+static bool are_the_topics(const struct consumer_group *consumer, struct str_array names)
+{
+    if ((size_t)names.count != map_count(&consumer->topics))
+        return false;
+    for (int32_t i = 0; i < names.count; i++)
+        if (!consumer_topic_find(consumer, names.items[i]))
+            return false;
+    return true;
+}
+
+int64_t consumer_metadata_hash_after(const struct consumer_group *consumer,
+                                     const struct image *image, struct str_array names,
+                                     struct arena *arena)
+{
+    if (consumer && consumer->metadata_fresh && are_the_topics(consumer, names))
+        return consumer->metadata_hash;
+    return consumer_metadata_hash(image, names, arena);
+}

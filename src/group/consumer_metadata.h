@@ -26,5 +26,10 @@ struct str_array consumer_names_resolved(const struct consumer_group *consumer, 
  * 0 where there is none. `image` may be NULL. */
 int64_t consumer_metadata_hash(const struct image *image, struct str_array names,
                                struct arena *arena);
+/* The same for a group (NULL: new) that goes on with these topics. What it has is taken where it
+ * holds: members come and go, and partitions are many. */
+int64_t consumer_metadata_hash_after(const struct consumer_group *consumer,
+                                     const struct image *image, struct str_array names,
+                                     struct arena *arena);
 
 #endif

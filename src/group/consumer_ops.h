@@ -64,5 +64,7 @@ const char *consumer_preferred_assignor(const struct consumer_group *consumer,
                                         const struct broker_settings *settings);
 /* "range" or "uniform" */
 const struct assignor *consumer_assignor(const char *name);
+/* The one that the member would like; NULL: none, or none that there is. */
+const struct assignor *consumer_assignor_of(const struct consumer_subscription *subscription);
 
 #endif

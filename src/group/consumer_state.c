@@ -13,6 +13,7 @@
 #include "group/consumer_group.h"
 #include "group/consumer_memory.h"
 #include "group/consumer_migrate.h"
+#include "group/consumer_ops.h"
 #include "group/consumer_timers.h"
 #include "group/names.h"
 #include "metadata/delta.h"
@@ -278,6 +279,11 @@ void consumer_set_regex(struct group_shard *shard, struct consumer_group *consum
 static void count_subscription(struct consumer_member *member, int32_t by)
 {
     const struct consumer_subscription *subscription = &member->subscription;
+    const struct assignor *assignor = consumer_assignor_of(subscription);
+    if (assignor == &range_assignor)
+        member->group->range_votes += by;
+    else if (assignor == &uniform_assignor)
+        member->group->uniform_votes += by;
     for (int32_t i = 0; i < subscription->topics.count; i++)
         topic_count(member->group, subscription->topics.items[i], by, 0);
     regex_members(member->group, subscription->regex, by);
@@ -484,7 +490,7 @@ void consumer_group_destroy(struct group_shard *shard, struct group *group)
     map_close(&consumer->regexes);
     map_close(&consumer->owned_topics);
     map_close(&consumer->owned_epochs);
-    must(consumer->target_count == 0);
+    must(consumer->target_count == 0 && consumer->range_votes == 0 && consumer->uniform_votes == 0);
     group_hold(shard, -consumer_group_bytes());
     free(consumer);
     group->consumer = NULL;

@@ -303,6 +303,13 @@ static int take_subscription(struct consumer_step *step, struct changes *ret)
 
 /* ---- the group's epoch ---- */
 
+/* Another loop may be an image behind what the shard was told of. */
+static bool is_latest(const struct consumer_step *step)
+{
+    const struct image *image = step->turn->image, *told = step->shard->image;
+    return !told || (image && image->offset >= told->offset);
+}
+
 static int update_epoch(struct consumer_step *step, bool bump)
 {
     const struct consumer_group *consumer = step->consumer;
@@ -314,8 +321,8 @@ static int update_epoch(struct consumer_step *step, bool bump)
         return 0;
     if (!consumer_names_after(consumer, &change, step->arena, &names))
         return -ENOMEM;
-    int64_t hash = consumer_metadata_hash(step->turn->image, names, step->arena);
-    step->metadata_checked = true;
+    int64_t hash = consumer_metadata_hash_after(consumer, step->turn->image, names, step->arena);
+    step->metadata_checked = is_latest(step);
     if (hash != (consumer ? consumer->metadata_hash : 0))
         bump = true;
     int err = 0;

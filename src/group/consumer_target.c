@@ -30,26 +30,34 @@ bool consumer_target_list(struct consumer_target *target, const struct consumer_
 {
     size_t room = (size_t)(consumer ? consumer->member_count : 0) + (change ? 1 : 0);
     const struct consumer_member *member;
-    bool seen = false;
     target->members = arena_array(target->arena, room, sizeof *target->members);
     target->member_count = 0;
+    target->changed = -1;
     target->seed = consumer ? consumer->members.seed : 0;
     if (!target->members)
         return false;
+    const struct consumer_member *itself = NULL, *replaced = NULL;
+    if (consumer && change) {
+        itself = consumer_member_find(consumer, change->member_id);
+        if (change->replaced_id.data)
+            replaced = consumer_member_find(consumer, change->replaced_id);
+    }
     struct map_at at = {0};
     while (consumer && (member = consumer_member_next(consumer, &at))) {
-        bool itself = change && str_equal(member->id, change->member_id);
-        if (change && change->replaced_id.data && str_equal(member->id, change->replaced_id))
+        if (member == replaced)
             continue;
-        if (itself)
+        if (member == itself) {
+            target->changed = target->member_count;
             add_member(target, consumer, member->id, change->subscription, change->last);
-        else
+        } else {
             add_member(target, consumer, member->id, &member->subscription,
                        member->has_target ? &member->target : NULL);
-        seen = seen || itself;
+        }
     }
-    if (change && !seen)
+    if (change && target->changed < 0) {
+        target->changed = target->member_count;
         add_member(target, consumer, change->member_id, change->subscription, change->last);
+    }
     return true;
 }
 
@@ -85,13 +93,22 @@ static bool note_names(struct map *indexes, struct str_array names)
     return true;
 }
 
+/* Whether the member wants what the one before it does, which is so in most groups. */
+static bool wants_the_same(const struct consumer_target *target, int32_t m)
+{
+    const struct target_member *member = &target->members[m];
+    return m > 0 && names_equal(member[-1].names, member->names) &&
+           names_equal(member[-1].resolved, member->resolved);
+}
+
 /* All names that members want, ascending. */
 static bool find_names(struct target_work *work, struct str_array *ret_names)
 {
     const struct consumer_target *target = work->target;
     for (int32_t m = 0; m < target->member_count; m++)
-        if (!note_names(&work->indexes, target->members[m].names) ||
-            !note_names(&work->indexes, target->members[m].resolved))
+        if (!wants_the_same(target, m) &&
+            (!note_names(&work->indexes, target->members[m].names) ||
+             !note_names(&work->indexes, target->members[m].resolved)))
             return false;
     ret_names->items = arena_array(target->arena, map_count(&work->indexes), sizeof(struct str));
     ret_names->count = 0;
@@ -164,6 +181,11 @@ static bool describe_members(struct target_work *work)
         struct assignor_member *to = &work->members[m];
         to->id = from->id;
         to->instance_id = from->instance_id;
+        if (wants_the_same(target, m)) {
+            to->topics = to[-1].topics;
+            to->topic_count = to[-1].topic_count;
+            continue;
+        }
         to->topics = merge(work, from->names, from->resolved, &to->topic_count);
         if (!to->topics)
             return false;
@@ -207,12 +229,15 @@ static bool collect(struct target_work *work)
         target->members[work->owners[place]].next.count++;
         target->partition_count++;
     }
+    struct assigned *items =
+        arena_array(target->arena, (size_t)target->partition_count, sizeof *items);
+    if (!items)
+        return false;
     for (int32_t m = 0; m < target->member_count; m++) {
         struct assignment *next = &target->members[m].next;
-        next->items = arena_array(target->arena, (size_t)next->count, sizeof *next->items);
+        next->items = items;
+        items += next->count;
         next->count = 0;
-        if (!next->items)
-            return false;
     }
     for (int32_t i = 0; i < work->spec.topic_count; i++) {
         const struct assignor_topic *topic = &work->topics[work->by_id[i].index];

@@ -27,6 +27,7 @@ struct consumer_target {
     uint64_t seed; /* of maps */
     struct target_member *members;
     int32_t member_count;
+    int32_t changed;         /* the index of the member that changes; -1: none does */
     int64_t partition_count; /* result: of all that is assigned */
 };
 

@@ -261,6 +261,34 @@ static void members_prefer_an_assignor_and_the_group_follows_most_of_them(void *
     assert_true(group_of(kit)->epoch > epoch);
 }
 
+static const char *preferred(struct kit *kit)
+{
+    const struct consumer_change nothing = {NULL, NULL};
+    return consumer_preferred_assignor(group_of(kit), &nothing, &kit->broker);
+}
+
+static void a_preference_counts_as_long_as_its_member_stays_with_it(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[3];
+    for (int i = 0; i < 3; i++)
+        consumer_init(&m[i], kit, "g", (const char *[]){"a", "b", "c"}[i]);
+    m[0].assignor = m[1].assignor = "range";
+    m[2].assignor = "uniform";
+    consumers_settle(m, 3);
+    assert_string_equal(preferred(kit), "range");
+    group_kit_restart(kit);
+    assert_string_equal(preferred(kit), "range");
+    m[1].assignor = "uniform";
+    consumers_settle(m, 3);
+    assert_string_equal(preferred(kit), "uniform");
+    assert_int_equal(consumer_leave(&m[1]), 0);
+    assert_int_equal(consumer_leave(&m[2]), 0);
+    assert_string_equal(preferred(kit), "range");
+    group_kit_restart(kit);
+    assert_string_equal(preferred(kit), "range");
+}
+
 static void members_that_join_within_the_interval_share_an_assignment(void **state)
 {
     struct kit *kit = *state;
@@ -391,6 +419,62 @@ static void the_hash_of_topics_is_kafkas(void **state)
 }
 
 /* ---- fencing ---- */
+
+/* What is kept is what would be computed. */
+static void check_hash(struct kit *kit)
+{
+    const struct consumer_change nothing = {NULL, NULL};
+    struct str_array names;
+    struct arena arena;
+    arena_init(&arena, 0);
+    assert_true(consumer_names_after(group_of(kit), &nothing, &arena, &names));
+    assert_true(consumer_metadata_hash(kit->image, names, &arena) == group_of(kit)->metadata_hash);
+    arena_close(&arena);
+}
+
+static void the_hash_is_that_of_the_topics_whoever_comes_and_goes(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer m[4];
+    for (int i = 0; i < 4; i++) {
+        consumer_init(&m[i], kit, "g", (const char *[]){"a", "b", "c", "d"}[i]);
+        m[i].topics[0] = i == 2 ? "t1" : "t0"; /* the third one wants another topic */
+        m[i].topic_count = 1;
+        assert_int_equal(consumer_heartbeat(&m[i]), 0);
+        check_hash(kit);
+    }
+    consumer_kit_topics(kit, (const int32_t[CONSUMER_TOPICS]){3, 7, 5, 6});
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    check_hash(kit);
+    assert_int_equal(consumer_leave(&m[3]), 0);
+    check_hash(kit);
+    assert_int_equal(consumer_leave(&m[2]), 0); /* and nobody wants that topic any more */
+    check_hash(kit);
+    consumer_kit_topics(kit, (const int32_t[CONSUMER_TOPICS]){8, 7, 5, 6});
+    assert_int_equal(consumer_leave(&m[1]), 0);
+    check_hash(kit);
+    m[0].topics[0] = "t2"; /* as many as before */
+    assert_int_equal(consumer_heartbeat(&m[0]), 0);
+    check_hash(kit);
+}
+
+static void a_loop_that_is_an_image_behind_does_not_vouch_for_the_hash(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a, b;
+    consumer_init(&a, kit, "g", "a");
+    consumer_init(&b, kit, "g", "b");
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    const struct image *before = image_ref(kit->image);
+    consumer_kit_topics(kit, (const int32_t[CONSUMER_TOPICS]){8, 4, 5, 6});
+    const struct image *after = kit->image;
+    kit->image = before;
+    assert_int_equal(consumer_heartbeat(&a), 0);
+    kit->image = after;
+    assert_int_equal(consumer_heartbeat(&b), 0);
+    check_hash(kit);
+    image_unref(before);
+}
 
 static void a_member_may_be_one_epoch_behind_but_no_further(void **state)
 {
@@ -753,6 +837,7 @@ int main(void)
         T(sessions_begin_anew_when_the_group_is_loaded),
         T(a_changed_subscription_gives_the_group_a_new_epoch),
         T(members_prefer_an_assignor_and_the_group_follows_most_of_them),
+        T(a_preference_counts_as_long_as_its_member_stays_with_it),
         T(members_that_join_within_the_interval_share_an_assignment),
         T(a_clock_that_was_set_back_keeps_nobody_waiting),
         T(partitions_that_are_added_are_assigned_with_the_next_heartbeat),
@@ -760,6 +845,8 @@ int main(void)
         T(after_the_last_epoch_there_is_comes_no_other),
         T(a_change_of_other_topics_disturbs_nobody),
         T(the_hash_of_topics_is_kafkas),
+        T(the_hash_is_that_of_the_topics_whoever_comes_and_goes),
+        T(a_loop_that_is_an_image_behind_does_not_vouch_for_the_hash),
         T(a_member_may_be_one_epoch_behind_but_no_further),
         T(a_static_member_that_comes_back_has_what_it_had),
         T(who_is_not_heard_of_after_a_load_is_out_when_its_session_is_over),
