@@ -11,6 +11,7 @@
 
 #define CHUNK_FIRST 2048
 #define CHUNK_MAX (256 * 1024)
+#define PRINTF_FIRST 128
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -117,15 +118,18 @@ struct str arena_str(struct arena *arena, struct str text)
 
 const char *arena_printf(struct arena *arena, const char *format, ...)
 {
+    char first[PRINTF_FIRST]; /* most texts are shorter, and are made only once */
     va_list args;
     va_start(args, format);
-    int size = vsnprintf(NULL, 0, format, args);
+    int size = vsnprintf(first, sizeof first, format, args);
     va_end(args);
     if (size < 0)
         return NULL;
     char *text = arena_alloc(arena, (size_t)size + 1);
     if (!text)
         return NULL;
+    if ((size_t)size < sizeof first)
+        return memcpy(text, first, (size_t)size + 1);
     va_start(args, format);
     vsnprintf(text, (size_t)size + 1, format, args);
     va_end(args);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/arena.h"
 #include "base/bytes.h"
 
 static void varints_round_trip(void **state)
@@ -57,6 +58,21 @@ static void a_writer_stops_at_its_limit(void **state)
     writer_close(&writer);
 }
 
+static void a_text_is_printed_into_an_arena_whatever_its_length(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (int size = 0; size < 300; size++) {
+        const char *text = arena_printf(&arena, "%0*d%s", size, 0, "!");
+        assert_non_null(text);
+        size_t digits = size > 0 ? (size_t)size : 1; /* a zero is a digit */
+        assert_int_equal(strspn(text, "0"), digits);
+        assert_string_equal(text + digits, "!");
+    }
+    arena_close(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -64,6 +80,7 @@ int main(void)
         cmocka_unit_test(a_varint_longer_than_its_type_fails),
         cmocka_unit_test(a_read_past_the_end_stays_failed),
         cmocka_unit_test(a_writer_stops_at_its_limit),
+        cmocka_unit_test(a_text_is_printed_into_an_arena_whatever_its_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
