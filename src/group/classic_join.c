@@ -170,7 +170,9 @@ static bool has_memory(const struct classic_join *join, const struct group_shard
     int64_t bytes = protocols_bytes(offers_of(join->request));
     if (member)
         return group_may_hold(shard, turn, bytes - protocols_bytes(member->protocols));
-    bytes += (int64_t)sizeof *member + join->new_id.size + join->client.client_id.size;
+    /* One of the two ids is empty. */
+    bytes += (int64_t)sizeof *member + join->request->member_id.size + join->new_id.size +
+             join->client.client_id.size;
     return group_may_hold(shard, turn, bytes + (classic ? 0 : (int64_t)sizeof *classic));
 }
 
@@ -406,25 +408,33 @@ static void join_settle(struct coord_op *op, void *state, const struct coord_tur
     }
 }
 
-/* "<client id or instance id>-<random UUID>", as Kafka makes them; version 4, variant 1 (RFC 9562).
- */
+enum { ID_TAIL_BYTES = 37 };
+
+/* "-" and a UUID of version 4, variant 1 (RFC 9562). */
+static void write_tail(struct uuid random, char text[ID_TAIL_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    random.bytes[6] = (uint8_t)((random.bytes[6] & 0x0f) | 0x40);
+    random.bytes[8] = (uint8_t)((random.bytes[8] & 0x3f) | 0x80);
+    for (int i = 0; i < 16; i++) {
+        if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = digits[random.bytes[i] >> 4];
+        *text++ = digits[random.bytes[i] & 0x0f];
+    }
+}
+
+/* "<client id or instance id>-<random UUID>", as Kafka makes them. */
 static struct str make_id(struct classic_join *join)
 {
-    struct uuid r = join->client.random;
     struct str prefix = join->request->group_instance_id.data ? join->request->group_instance_id
                                                               : join->client.client_id;
-    const uint8_t *b = r.bytes;
-    const char *tail = arena_printf(
-        &join->wait.arena, "-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-        b[0], b[1], b[2], b[3], b[4], b[5], (b[6] & 0x0f) | 0x40, b[7], (b[8] & 0x3f) | 0x80, b[9],
-        b[10], b[11], b[12], b[13], b[14], b[15]);
-    must(tail);
-    size_t size = (size_t)prefix.size + strlen(tail);
+    size_t size = (size_t)prefix.size + ID_TAIL_BYTES;
     char *text = arena_alloc(&join->wait.arena, size); /* the prefix may hold any bytes */
     must(text);
     if (prefix.size > 0)
         memcpy(text, prefix.data, (size_t)prefix.size);
-    memcpy(text + prefix.size, tail, strlen(tail));
+    write_tail(join->client.random, text + prefix.size);
     return (struct str){text, (int32_t)size};
 }
 
@@ -442,6 +452,7 @@ void classic_join_init(struct classic_join *join, const struct join_group_reques
     join->op.access = COORD_WRITE;
     join->op.decide = join_decide;
     join->op.settle = join_settle;
-    join->new_id = make_id(join);
+    if (request->member_id.size == 0)
+        join->new_id = make_id(join);
     join_group_response_init(&join->response);
 }

@@ -70,7 +70,8 @@ static struct heartbeat_work *heartbeat_begin(struct request *request)
                                     .host = group_client_host(request)};
     if (!work || !client.host.data)
         return NULL;
-    env_random(request_broker(request)->env, &client.random, sizeof client.random);
+    if (body->member_id.size == 0)
+        env_random(request_broker(request)->env, &client.random, sizeof client.random);
     work->request = request;
     struct consumer_heartbeat *heartbeat = &work->call.consumer_heartbeat;
     consumer_heartbeat_init(heartbeat, body, request->version, &client, &request->arena);

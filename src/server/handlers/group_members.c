@@ -98,7 +98,8 @@ static struct parked *join_begin(struct request *request)
                                     .host = group_client_host(request)};
     if (!work || !client.host.data)
         return NULL;
-    env_random(request_broker(request)->env, &client.random, sizeof client.random);
+    if (body->member_id.size == 0)
+        env_random(request_broker(request)->env, &client.random, sizeof client.random);
     classic_join_init(&work->call.join, body, request->version, &client);
     work->call.join.wait.wake = join_woken;
     request->work = work;
