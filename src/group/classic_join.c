@@ -357,10 +357,10 @@ static void kick(struct classic_join *join, const struct classic_at *at)
     if (member) {
         classic_answer_sync_error(member, KAFKA_GROUP_MAX_SIZE_REACHED);
         classic_remove(at->shard, at->classic, member);
-        classic_maybe_complete_join(at); /* whoever has a place has it */
     } else if (pending) {
         classic_pending_remove(at->shard, at->classic, pending);
     }
+    classic_maybe_complete_join(at); /* whoever has a place has it */
 }
 
 static void ask_id(struct classic_join *join, const struct classic_at *at)

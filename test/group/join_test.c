@@ -242,6 +242,27 @@ static void a_group_above_a_lowered_limit_rebalances_and_the_last_are_refused(vo
     assert_int_equal(m[1].generation, 2);
 }
 
+static void who_was_given_an_id_and_finds_the_group_full_holds_nobody_up(void **state)
+{
+    struct kit *kit = *state;
+    struct member a, b, late;
+    kit->broker.group_max_size = 2;
+    member_init(&a, kit, "g", "a");
+    members_settle(kit, &a, 1);
+    member_init(&b, kit, "g", "b");
+    member_init(&late, kit, "g", "late");
+    assert_true(member_join(&b));
+    assert_true(member_join(&late));
+    assert_int_equal(late.join_error, KAFKA_MEMBER_ID_REQUIRED);
+    assert_false(member_join(&b));
+    assert_false(member_join(&a)); /* for the third may come with the id that it has */
+    assert_true(member_join(&late));
+    assert_int_equal(late.join_error, KAFKA_GROUP_MAX_SIZE_REACHED);
+    assert_true(member_joined(&a));
+    assert_true(member_joined(&b));
+    assert_int_equal(b.member_count + a.member_count, 2); /* told to the leader alone */
+}
+
 static void an_id_that_nobody_comes_back_with_is_forgotten(void **state)
 {
     struct kit *kit = *state;
@@ -478,6 +499,7 @@ int main(void)
         T(the_protocol_is_the_one_that_most_prefer_among_those_all_have),
         T(a_full_group_takes_nobody_more),
         T(a_group_above_a_lowered_limit_rebalances_and_the_last_are_refused),
+        T(who_was_given_an_id_and_finds_the_group_full_holds_nobody_up),
         T(an_id_that_nobody_comes_back_with_is_forgotten),
         T(a_rebalance_waits_for_an_id_that_was_handed_out),
         T(members_join_at_the_same_time_and_none_is_unknown),
