@@ -356,23 +356,27 @@ void coord_wait_init(struct coord_wait *wait,
 /* Unlink and wake; a wait that does not wait is left alone. */
 void coord_wait_complete(struct coord_wait *wait, int error, struct wakes *wakes);
 
-/* An op of the shard's own on its home loop (an effect's follow-up): allocated by the caller, freed
- * by `ended` when it is over. Set op.access, op.decide and op.settle (after coord_op_init),
- * `ended`, and `work` where something long comes first; shard, wake and references are the
- * runtime's. From any thread, also under the shard's lock. */
+/* An op of the shard's own (an effect's follow-up): allocated by the caller, freed by `ended` when
+ * it is over. Set op.access, op.decide and op.settle (after coord_op_init), `ended`, and `work`
+ * where something long comes first; shard, wake and references are the runtime's. */
 struct coord_task {
     struct coord_op op;
-    void (*ended)(struct coord_task *task, int error); /* home loop, no lock held */
+    void (*ended)(struct coord_task *task, int error); /* on its loop, no lock held */
     /* May be NULL. Pool, before the op: knows the task's own data alone, and comes to an end soon
      * when coord_shard_is_deposed. */
     void (*work)(struct coord_task *task);
     /* The runtime's. */
+    struct loop *loop; /* that it runs on */
     struct loop_task again;
     struct pool_job job;
     _Atomic bool posted;
     bool worked, over;
     int error;
 };
+/* On the shard's home loop, soon. From any thread, also under the shard's lock. */
 void coord_task_start(struct coord_shard *shard, struct coord_task *task, struct wakes *wakes);
+/* On this loop, which is the caller's, and at once: the task may have ended when this returns. No
+ * lock held. */
+void coord_task_run(struct coord_shard *shard, struct coord_task *task, struct loop *loop);
 
 #endif

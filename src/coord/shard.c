@@ -549,7 +549,7 @@ static void task_wake(struct coord_op *op, struct wakes *wakes)
 {
     struct coord_task *task = container_of(op, struct coord_task, op);
     if (!atomic_exchange(&task->posted, true))
-        loop_post_later(op->shard->home, &task->again, wakes);
+        loop_post_later(task->loop, &task->again, wakes);
 }
 
 static void task_work(struct pool_job *job)
@@ -577,8 +577,9 @@ static void task_run(struct loop *loop, struct loop_task *again)
         return;
     }
     if (!task->over) {
+        const struct coord_params *params = &task->op.shard->coord->params;
         struct coord_turn turn;
-        shard_turn(task->op.shard, &turn);
+        params->turn(params->server, loop, &turn);
         task->over = coord_op_run(&task->op, &turn, &task->error);
     }
     /* Nothing wakes an op that is over; a wake that came before is still in the mailbox. */
@@ -586,12 +587,24 @@ static void task_run(struct loop *loop, struct loop_task *again)
         task->ended(task, task->error);
 }
 
-void coord_task_start(struct coord_shard *shard, struct coord_task *task, struct wakes *wakes)
+static void task_init(struct coord_shard *shard, struct coord_task *task, struct loop *loop)
 {
     task->op.shard = coord_shard_ref(shard);
     task->op.wake = task_wake;
     task->again.run = task_run;
+    task->loop = loop;
     task->over = task->worked = false;
     atomic_store(&task->posted, true);
+}
+
+void coord_task_run(struct coord_shard *shard, struct coord_task *task, struct loop *loop)
+{
+    task_init(shard, task, loop);
+    task_run(loop, &task->again);
+}
+
+void coord_task_start(struct coord_shard *shard, struct coord_task *task, struct wakes *wakes)
+{
+    task_init(shard, task, shard->home);
     loop_post_later(shard->home, &task->again, wakes);
 }

@@ -47,6 +47,7 @@ static int loops_init(struct broker *broker, int32_t count)
             return err;
         broker->loop_count++;
         home->loop.owner = home;
+        marker_loop_init(&home->markers);
         home->loop.turn_begin = turn_begin;
         home->loop.turn_end = turn_end;
         image_reader_init(&home->images, &broker->publisher);

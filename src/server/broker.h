@@ -48,6 +48,7 @@ struct broker_loop {
     struct epoch_reader epoch; /* online between two polls */
     struct broker_counters counters;
     struct shedding shedding;
+    struct marker_loop markers;
 };
 
 /* How whoever closes a connection tells the listeners that there is room. */

@@ -201,8 +201,9 @@ bool marker_part_run(struct marker_part *part, const struct coord_turn *turn)
 /* ---- all partitions of a transaction that this node coordinates ---- */
 
 struct marker_job {
-    struct list link; /* broker->txn.marker_jobs */
+    struct list link; /* of its loop's jobs */
     struct broker *broker;
+    struct loop *loop; /* where all of it happens, the markers' */
     struct txn_markers *markers;
     struct coord_marker marker;
     struct loop_task again;
@@ -220,20 +221,22 @@ static void job_wakes(struct marker_part *part, struct wakes *wakes)
 {
     struct marker_job *job = container_of(part, struct marker_job_part, part)->job;
     if (!atomic_exchange(&job->posted, true))
-        loop_post_later(&broker_home(job->broker)->loop, &job->again, wakes);
+        loop_post_later(job->loop, &job->again, wakes);
 }
 
 static void job_free(struct marker_job *job)
 {
+    struct txn_service *txn = &job->broker->txn;
     list_remove(&job->link);
     free(job);
+    atomic_fetch_sub(&txn->busy, 1); /* afterwards the broker may go */
 }
 
 /* No part has anything left that could wake the job; what woke it while it ran may still be in the
  * mailbox. */
 static void job_end(struct marker_job *job, int error)
 {
-    loop_timer_cancel(&broker_home(job->broker)->loop, &job->retry);
+    loop_timer_cancel(job->loop, &job->retry);
     txn_markers_done(job->markers, error);
     job->over = true;
     if (!atomic_load(&job->posted))
@@ -260,9 +263,8 @@ static bool is_settled(const struct marker_part *part)
 
 static void job_run(struct marker_job *job)
 {
-    struct loop *home = &broker_home(job->broker)->loop;
     struct coord_turn turn;
-    coordinators_turn(job->broker, home, &turn);
+    coordinators_turn(job->broker, job->loop, &turn);
     bool all = true;
     int error = 0;
     for (int32_t i = 0; i < job->part_count; i++) {
@@ -274,10 +276,10 @@ static void job_run(struct marker_job *job)
     }
     if (!all)
         return;
-    if (error == 0 || job->broker->txn.stopped)
+    if (error == 0 || atomic_load(&job->broker->txn.stopped))
         job_end(job, error);
     else
-        loop_timer_set(home, &job->retry, home->now_ns + MARKER_RETRY_MS * NS_PER_MS);
+        loop_timer_set(job->loop, &job->retry, job->loop->now_ns + MARKER_RETRY_MS * NS_PER_MS);
 }
 
 static void job_again(struct loop *loop, struct loop_task *task)
@@ -328,24 +330,26 @@ static void job_fill(struct marker_job *job)
 
 static void job_start(struct loop *loop, struct loop_task *task)
 {
-    (void)loop;
     struct txn_markers *markers = container_of(task, struct txn_markers, sink);
     struct broker *broker = markers->sink_work;
+    struct broker_loop *home = loop->owner;
     int32_t count = 0;
     for (int32_t t = 0; t < markers->partitions.count; t++)
         count += markers->partitions.topics[t].count;
     struct marker_job *job = calloc(1, sizeof *job + (size_t)count * sizeof job->parts[0]);
-    if (!job || broker->txn.stopped) {
+    if (!job || atomic_load(&broker->txn.stopped)) {
         free(job);
         txn_markers_done(markers, job ? KAFKA_NOT_COORDINATOR : -ENOMEM);
         return;
     }
+    atomic_fetch_add(&broker->txn.busy, 1);
     job->broker = broker;
     job->markers = markers;
+    job->loop = loop;
     job->part_count = count;
     job->again.run = job_again;
     loop_timer_init(&job->retry, job_retry);
-    list_push_back(&broker->txn.marker_jobs, &job->link);
+    list_push_back(&home->markers.jobs, &job->link);
     job_fill(job);
     job_run(job);
 }
@@ -355,7 +359,7 @@ static void write_markers(void *server, struct txn_markers *markers, struct wake
     struct broker *broker = server;
     markers->sink_work = broker;
     markers->sink.run = job_start;
-    loop_post_later(&broker_home(broker)->loop, &markers->sink, wakes);
+    loop_post_later(markers->loop, &markers->sink, wakes);
 }
 
 /* ---- producer ids ---- */
@@ -382,7 +386,7 @@ static void ids_ask(struct loop *loop, struct loop_task *task)
 {
     struct txn_service *txn = container_of(task, struct txn_service, want);
     struct broker *broker = container_of(txn, struct broker, txn);
-    if (txn->stopped) {
+    if (atomic_load(&txn->stopped)) {
         atomic_store(&txn->wanted, false);
         return;
     }
@@ -415,23 +419,39 @@ void txn_service_init(struct broker *broker)
                                   .take_producer_id = take_producer_id,
                                   .want_producer_ids = want_producer_ids};
     txn->want.run = ids_ask;
-    list_init(&txn->marker_jobs);
 }
 
 bool txn_service_quiet(const struct broker *broker)
 {
-    return list_empty(&broker->txn.marker_jobs) && !atomic_load(&broker->txn.wanted);
+    return atomic_load(&broker->txn.busy) == 0 && !atomic_load(&broker->txn.wanted);
 }
 
-void txn_service_stop(struct broker *broker)
+static void jobs_stop(struct loop *loop, struct loop_task *task)
 {
-    broker->txn.stopped = true;
-    list_for_each_safe (link, &broker->txn.marker_jobs) {
+    struct marker_loop *markers = container_of(task, struct marker_loop, stop);
+    struct broker_loop *home = loop->owner;
+    list_for_each_safe (link, &markers->jobs) {
         struct marker_job *job = container_of(link, struct marker_job, link);
         bool waits = atomic_load(&job->posted); /* for something that will come */
         for (int32_t i = 0; i < job->part_count; i++)
             waits |= job->parts[i].part.stage != MARKER_DONE;
         if (!waits)
             job_end(job, KAFKA_NOT_COORDINATOR);
+    }
+    atomic_fetch_sub(&home->broker->txn.busy, 1);
+}
+
+void marker_loop_init(struct marker_loop *markers)
+{
+    list_init(&markers->jobs);
+    markers->stop.run = jobs_stop;
+}
+
+void txn_service_stop(struct broker *broker)
+{
+    atomic_store(&broker->txn.stopped, true);
+    for (int32_t i = 0; i < broker->loop_count; i++) {
+        atomic_fetch_add(&broker->txn.busy, 1);
+        loop_post(&broker->loops[i].loop, &broker->loops[i].markers.stop);
     }
 }

@@ -49,11 +49,18 @@ struct marker_part {
  */
 bool marker_part_run(struct marker_part *part, const struct coord_turn *turn);
 
+/* What one loop is writing for the coordinator in this process. Embedded in the loop. */
+struct marker_loop {
+    struct list jobs;
+    struct loop_task stop;
+};
+void marker_loop_init(struct marker_loop *markers);
+
 /* What the broker does for its transaction coordinator. Embedded in the broker. */
 struct txn_service {
     struct txn_host host;
-    struct list marker_jobs; /* home loop */
-    bool stopped;            /* home loop */
+    _Atomic int32_t busy; /* jobs of all loops, and loops that are yet to hear of the stop */
+    _Atomic bool stopped;
 
     /* Producer ids for transactions that nobody waits for; home loop but for `wanted`. */
     struct loop_task want;

@@ -66,11 +66,16 @@ struct txn_step {
 };
 
 /* Markers to be written to the partitions of a transaction whose end is decided. Made by the
- * coordinator, kept by the sink until it says txn_markers_done. */
+ * coordinator, kept by the sink until it says txn_markers_done.
+ *
+ * All this happens on the loop that decided the end, as a rule that of the client's connection. It
+ * is awake, it has sent the answer before it looks at its mailbox, and unless a lock or a disk has
+ * to be waited for it has completed the transaction before it reads that client's next request. */
 struct txn_markers {
     struct coord_task task; /* the coordinator's, then the sink is done */
     struct loop_task sink;  /* the sink's */
     void *sink_work;
+    struct loop *loop; /* where the sink works and says that it is done */
     int64_t producer_id;
     int16_t producer_epoch;
     int32_t coordinator_epoch;
@@ -83,8 +88,9 @@ struct txn_markers {
 /* What the fold needs of the server: its context. */
 struct txn_host {
     void *server;
-    /* Get markers written; called under a shard's lock, so only queue them. Every partition's
-     * leader is to append its marker; partitions that do not exist any more are done. */
+    /* Get markers written; called under a shard's lock, so only queue them, on their loop. Every
+     * partition's leader is to append its marker; partitions that do not exist any more are done.
+     */
     void (*write_markers)(void *server, struct txn_markers *markers, struct wakes *wakes);
     /* A fresh producer id: 0, or -EAGAIN when the block is used up. Any thread. */
     int (*take_producer_id)(void *server, int64_t *ret_producer_id);
@@ -95,7 +101,7 @@ struct txn_host {
 extern const struct coord_fold txn_fold; /* its context is a struct txn_host, which outlives it */
 
 /* All markers are written (error 0), or not all can be now: then the coordinator comes again with
- * new ones, if it still is the coordinator. Gives the markers back. Any loop, no lock held. */
+ * new ones, if it still is the coordinator. Gives the markers back. On their loop, no lock held. */
 void txn_markers_done(struct txn_markers *markers, int error);
 
 struct txn_init_op {

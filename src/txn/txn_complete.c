@@ -68,6 +68,7 @@ void txn_complete_begin(struct txn *txn, const struct coord_turn *turn)
         coord_timer_set(txn->shard->shard, &txn->timeout, turn->now_ns + TXN_RETRY_NS);
         return;
     }
+    completing->markers.loop = turn->loop;
     txn->markers = &completing->markers;
     txn->markers_sent = false;
     completing->shard = coord_shard_ref(txn->shard->shard);
@@ -123,14 +124,11 @@ void txn_markers_drop(struct txn *txn)
 void txn_markers_done(struct txn_markers *markers, int error)
 {
     struct completing *completing = container_of(markers, struct completing, markers);
-    struct wakes wakes;
-    wakes_init(&wakes);
     completing->error = error;
     coord_op_init(&markers->task.op);
     markers->task.op.access = COORD_WRITE;
     markers->task.op.decide = complete_decide;
     markers->task.op.settle = complete_settle;
     markers->task.ended = complete_ended;
-    coord_task_start(completing->shard, &markers->task, &wakes);
-    wakes_run(&wakes);
+    coord_task_run(completing->shard, &markers->task, markers->loop);
 }

@@ -303,11 +303,14 @@ static void parked_requests_fail_when_the_shard_is_unloaded(void **state)
 struct noted_task {
     struct coord_task task;
     int ended, error;
+    struct loop *loop; /* that it decided on */
 };
 
 static int task_decide(struct coord_op *op, void *state, const struct coord_turn *turn)
 {
-    (void)state, (void)turn;
+    struct coord_task *task = container_of(op, struct coord_task, op);
+    (void)state;
+    container_of(task, struct noted_task, task)->loop = turn->loop;
     uint8_t value[8];
     store_be64(value, 9);
     return coord_op_put_bytes(op, (struct bytes){(const uint8_t *)"t", 1},
@@ -342,6 +345,28 @@ static void a_task_runs_on_the_shards_home_and_ends_when_committed(void **state)
     kit_turns(kit, 3);
     assert_int_equal(noted.ended, 1);
     assert_int_equal(noted.error, 0);
+    assert_ptr_equal(noted.loop, &kit->loops[1]);
+    kit->jobs_held = false;
+    assert_int_equal(toy_get(kit, 1, "t"), 9);
+}
+
+static void a_task_runs_at_once_where_it_is_told_to(void **state)
+{
+    struct kit *kit = *state;
+    struct noted_task noted = {0};
+    struct coord_shard *shard = kit_shard(kit, 1);
+    coord_op_init(&noted.task.op);
+    noted.task.op.access = COORD_WRITE;
+    noted.task.op.decide = task_decide;
+    noted.task.ended = task_ended;
+    coord_task_run(shard, &noted.task, &kit->loops[0]);
+    coord_shard_unref(shard);
+    assert_ptr_equal(noted.loop, &kit->loops[0]);
+    assert_int_equal(noted.ended, 0); /* not synced yet */
+    kit_run_jobs(kit);
+    kit_turns(kit, 3);
+    assert_int_equal(noted.ended, 1);
+    assert_int_equal(noted.error, 0);
     kit->jobs_held = false;
     assert_int_equal(toy_get(kit, 1, "t"), 9);
 }
@@ -364,6 +389,7 @@ int main(void)
         PLAIN(timers_end_with_the_leadership),
         PLAIN(parked_requests_fail_when_the_shard_is_unloaded),
         HELD(a_task_runs_on_the_shards_home_and_ends_when_committed),
+        HELD(a_task_runs_at_once_where_it_is_told_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,19 @@ static int setup_unverified(void **state)
     return world_setup(state, overrides);
 }
 
+/* A loaded disk does not count as a slow one: then markers would be the pool's. */
+static int setup_inline(void **state)
+{
+    static const char *const overrides[] = {"offsets.topic.num.partitions=2",
+                                            "transaction.state.log.num.partitions=2",
+                                            "offsets.topic.replication.factor=1",
+                                            "transaction.state.log.replication.factor=1",
+                                            "transaction.state.log.min.isr=1",
+                                            "jackdaw.disk.slow.ms=600000",
+                                            NULL};
+    return world_setup(state, overrides);
+}
+
 static void lock_appends(struct partition *partition)
 {
     while (!parklock_try(&partition->append_lock))
@@ -137,6 +150,21 @@ static void a_new_transaction_waits_for_the_markers_of_the_last(void **state)
     txn_until_state(world, "t", "CompleteCommit");
     assert_int_equal(txn_produce(world, producer, ADDS, 0, "out", 1), 0);
     assert_int_equal(txn_end(world, 5, &producer, true), 0);
+}
+
+/* Wherever the coordinator's shard lives: two loops, two partitions, and ids of both. AddPartitions
+ * is not held back as a batch is, so it tells. */
+static void a_transaction_is_complete_before_its_clients_next_request(void **state)
+{
+    struct world *world = *state;
+    static const char *const ids[] = {"a", "b", "c", "d"};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct producer producer = producer_of(world, ids[i]);
+        for (int n = 0; n < 20; n++) {
+            assert_int_equal(txn_add(world, producer, "out", n % 2), 0);
+            assert_int_equal(txn_end(world, 5, &producer, n % 3 != 0), 0);
+        }
+    }
 }
 
 /* The coordinator cannot append, the client goes: nothing of the request is left behind. */
@@ -332,6 +360,8 @@ int main(void)
         TEST(another_epoch_or_an_unknown_transaction_is_refused),
         TEST(a_request_with_two_producers_is_refused),
         TEST(a_new_transaction_waits_for_the_markers_of_the_last),
+        cmocka_unit_test_setup_teardown(a_transaction_is_complete_before_its_clients_next_request,
+                                        setup_inline, world_teardown),
         TEST(a_client_that_goes_while_its_transaction_is_asked_for_leaves_nothing),
         TEST(a_topic_that_was_deleted_meanwhile_does_not_hold_up_the_end),
         TEST(a_restart_finds_the_transaction_and_ends_it),
