@@ -1,8 +1,9 @@
 /* One group, every member on a connection of its own.
  *
- * `stable`: all send JoinGroup at once. The time is from the first JoinGroup to the last answer to
- * SyncGroup; of it the waits are taken off that group.initial.rebalance.delay.ms asks for: one for
- * the first member, and one more if others came meanwhile.
+ * `stable`: all send JoinGroup at once, and each goes on when it is answered, whether the others have
+ * sent theirs or not. The time is from the first JoinGroup to the last answer to SyncGroup; of it
+ * the waits are taken off that group.initial.rebalance.delay.ms asks for: one for the first member,
+ * and one more if others came meanwhile.
  *
  * `death`: then one member hangs up and is not heard of any more. The time is from the end of its
  * session to the last answer to SyncGroup of the others. How long members take to notice is their
@@ -145,8 +146,10 @@ int load_members(const struct load_options *options)
     group->stable = stable;
     await_coordinator(&options->address, OF_GROUPS, group->name);
     group_open(group, &run.agents, &options->address, options->connections);
-    for (int i = 0; i < options->connections; i++)
+    for (int i = 0; i < options->connections; i++) {
         member_join(&group->members[i]);
+        agents_turn(&run.agents, 0);
+    }
     turn_until(&run, NULL, &run.done_ns);
     double stable_ms = (double)(run.stable_ns - group->first_join_ns) / 1e6;
     double waits_ms = options->delay_ms * (options->connections > 1 ? 2 : 1);
