@@ -108,7 +108,7 @@ struct consumer_group {
     uint32_t next_number;
     int64_t target_count; /* partitions in the targets of all members */
     /* soft */
-    bool metadata_fresh;                  /* metadata_hash is that of the image */
+    bool metadata_fresh;                  /* metadata_hash is that of `topics` in the image */
     struct consumer_refresh *refresh;     /* of the expressions; NULL: none under way */
     int64_t refreshed_wall_ms;            /* when the last one began; 0: never */
     struct consumer_assigning *assigning; /* a target under way on the pool; NULL: none */
