@@ -58,6 +58,7 @@ struct consumer_member {
     /* soft */
     struct coord_timer session, rebalance;
     int32_t rebalance_epoch; /* that the timer was set for */
+    bool end_said;           /* once, however often its records cannot be written */
 };
 
 /* A topic by name, and how many members want it. */

@@ -79,6 +79,7 @@ void consumer_session_start(struct group_shard *shard, struct consumer_member *m
     int64_t timeout_ms = member->subscription.classic
                              ? member->subscription.classic->session_timeout_ms
                              : consumer_session_timeout_ms(member->group->group, turn);
+    member->end_said = false;
     coord_timer_set(shard->shard, &member->session, turn->now_ns + timeout_ms * NS_PER_MS);
 }
 
@@ -105,9 +106,15 @@ void consumer_rebalance_start(struct group_shard *shard, struct consumer_member 
 
 /* ---- when they fire ---- */
 
-static int expel(struct consumer_member *member, struct coord_op *op, const struct coord_turn *turn)
+static int expel(struct consumer_member *member, struct coord_op *op, const struct coord_turn *turn,
+                 const char *why)
 {
     struct arena arena;
+    if (!member->end_said)
+        say_info(coord_shard_say(member->group->shard->shard),
+                 "member of a consumer group is put out", kv_str("group", member->group->group->id),
+                 kv_str("member", member->id), kv_text("why", why));
+    member->end_said = true;
     arena_init(&arena, 0);
     int err = consumer_put_fenced(op, &arena, member->group,
                                   (const struct consumer_member *const[]){member}, 1, turn);
@@ -119,26 +126,21 @@ static int session_decide(struct coord_timer *timer, struct coord_op *op, void *
                           const struct coord_turn *turn)
 {
     struct consumer_member *member = container_of(timer, struct consumer_member, session);
-    const struct group_shard *shard = state;
-    say_info(coord_shard_say(shard->shard), "member of a consumer group is gone",
-             kv_str("group", member->group->group->id), kv_str("member", member->id),
-             kv_text("why", "its session ended"));
-    return expel(member, op, turn);
+    (void)state;
+    return expel(member, op, turn, "its session ended");
 }
 
 static int rebalance_decide(struct coord_timer *timer, struct coord_op *op, void *state,
                             const struct coord_turn *turn)
 {
     struct consumer_member *member = container_of(timer, struct consumer_member, rebalance);
-    const struct group_shard *shard = state;
     bool classic = member->subscription.classic;
+    (void)state;
     if (!classic && member->current.epoch != member->rebalance_epoch)
         return 0; /* it went on meanwhile */
-    say_info(coord_shard_say(shard->shard), "member of a consumer group is put out",
-             kv_str("group", member->group->group->id), kv_str("member", member->id),
-             kv_text("why", classic ? "it did not join or sync in time"
-                                    : "it did not give up its partitions in time"));
-    return expel(member, op, turn);
+    return expel(member, op, turn,
+                 classic ? "it did not join or sync in time"
+                         : "it did not give up its partitions in time");
 }
 
 /* Only called while the member is there: if the records could not be written, try again. */

@@ -50,9 +50,11 @@ static int timeout_decide(struct coord_timer *timer, struct coord_op *op, void *
     if (err != 0)
         return err;
     txn->timing_out = true;
-    say_info(coord_shard_say(shard->shard), "transaction took too long and is aborted",
-             kv_str("transactional_id", txn->id), kv_int("producer_id", txn->now.producer_id),
-             kv_int("timeout_ms", txn->now.timeout_ms));
+    if (!txn->timeout_said)
+        say_info(coord_shard_say(shard->shard), "transaction took too long and is aborted",
+                 kv_str("transactional_id", txn->id), kv_int("producer_id", txn->now.producer_id),
+                 kv_int("timeout_ms", txn->now.timeout_ms));
+    txn->timeout_said = true;
     return txn_put(op, txn->id, &txn->timed_out.values, feature);
 }
 

@@ -68,7 +68,7 @@ void txn_follow_state(struct txn *txn, const struct coord_turn *turn)
 void txn_stepped(struct txn *txn, int16_t last_epoch, const struct coord_turn *turn)
 {
     txn->last_epoch = last_epoch;
-    txn->markers_written = false;
+    txn->markers_written = txn->timeout_said = false;
     txn_follow_state(txn, turn);
     txn_sweep_arm(txn->shard, turn);
 }

@@ -30,6 +30,7 @@ struct txn {
     struct coord_timer timeout; /* of a transaction under way; also retries what failed */
     struct txn_step timed_out;  /* what the timer decided, while its record is appended */
     bool timing_out;
+    bool timeout_said;           /* once, however often the record cannot be written */
     struct coord_effect effect;  /* write the markers once the end is committed */
     struct txn_markers *markers; /* with the effect or the sink; NULL: none under way */
     bool markers_sent;           /* with the sink, which outlives this */

@@ -203,6 +203,27 @@ static void a_member_that_falls_silent_loses_its_session(void **state)
     assert_string_equal(consumer_owns(&m[1]), "t0:0,1,2");
 }
 
+static void that_a_member_is_gone_is_said_once_however_often_it_cannot_be_written(void **state)
+{
+    struct kit *kit = *state;
+    struct consumer a;
+    int said = 0;
+    consumer_init(&a, kit, "g", "a");
+    consumers_settle(&a, 1);
+    kit->lines[0] = '\0';
+    atomic_store(&kit_partition(kit, 0)->isr_size, 0);
+    group_kit_pass(kit, 46000);
+    for (int i = 0; i < 5; i++)
+        group_kit_pass(kit, GROUP_RETRY_MS);
+    assert_int_equal(group_of(kit)->member_count, 1);
+    for (const char *at = kit->lines; (at = strstr(at, "its session ended")); at++)
+        said++;
+    assert_int_equal(said, 1);
+    atomic_store(&kit_partition(kit, 0)->isr_size, 1);
+    group_kit_pass(kit, GROUP_RETRY_MS);
+    assert_int_equal(group_of(kit)->member_count, 0);
+}
+
 static void sessions_begin_anew_when_the_group_is_loaded(void **state)
 {
     struct kit *kit = *state;
@@ -834,6 +855,7 @@ int main(void)
         T(a_partition_is_given_to_nobody_before_its_owner_gave_it_up),
         T(a_member_that_does_not_give_up_in_time_is_put_out),
         T(a_member_that_falls_silent_loses_its_session),
+        T(that_a_member_is_gone_is_said_once_however_often_it_cannot_be_written),
         T(sessions_begin_anew_when_the_group_is_loaded),
         T(a_changed_subscription_gives_the_group_a_new_epoch),
         T(members_prefer_an_assignor_and_the_group_follows_most_of_them),

@@ -381,6 +381,29 @@ static void a_transaction_that_takes_too_long_is_aborted_and_fenced(void **state
     assert_int_equal(end(fixture, &producer, true), KAFKA_INVALID_TXN_STATE);
 }
 
+static void that_a_transaction_took_too_long_is_said_once_however_full_the_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kit *kit = &fixture->kit;
+    struct producer producer;
+    int said = 0;
+    assert_int_equal(init(fixture, &producer), 0);
+    assert_int_equal(add(fixture, producer, "a", 1), 0);
+    ram_disk_fail_writes(kit->disk, -1, -ENOSPC);
+    kit->now_ns += INT64_C(1000000) * (TIMEOUT_MS + 10);
+    for (int i = 0; i < 5; i++) {
+        kit_turns(kit, 3);
+        kit->now_ns += INT64_C(1000000) * 100;
+    }
+    for (const char *at = kit->lines; (at = strstr(at, "took too long")); at++)
+        said++;
+    assert_int_equal(said, 1);
+    assert_int_equal(fixture->marker_count, 0);
+    ram_disk_fail_writes(kit->disk, 0, 0);
+    written(fixture, one_marker_set(fixture));
+    assert_string_equal(state_now(fixture), "CompleteAbort");
+}
+
 /* Of an older client's transaction the record of the end is larger than the one before it. */
 static void a_transaction_with_as_much_as_a_record_holds_can_be_ended(void **state)
 {
@@ -574,6 +597,7 @@ int main(void)
         TEST(markers_that_could_not_be_written_are_tried_again),
         TEST(a_full_disk_under_the_last_record_is_retried),
         TEST(a_transaction_that_takes_too_long_is_aborted_and_fenced),
+        TEST(that_a_transaction_took_too_long_is_said_once_however_full_the_disk),
         TEST(a_transaction_with_as_much_as_a_record_holds_can_be_ended),
         TEST(a_new_incarnation_waits_until_the_old_transaction_is_aborted),
         TEST(ids_are_asked_for_when_none_is_left),
