@@ -70,7 +70,7 @@ SUITES = [
     Suite("histories", "what members of groups see beside Kafka and Jackdaw, judged by one checker", "clients", SERVER, how=WAITS),
     Suite("compaction", "what the cleaner leaves, read by Kafka's reader and tool; the coordinators' topics stay small", "clients",
           SERVER, how=WAITS),
-    Suite("bench", "the benchmark, in tiny sizes on the floor", "bench"),
+    Suite("bench", "the benchmark, in tiny sizes on the floor", "bench", how=WAITS),
     Suite("fresh", "a plain Debian 12 builds and runs it", "fresh", long_only=True),
 ]
 
