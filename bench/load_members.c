@@ -1,9 +1,9 @@
 /* One group, every member on a connection of its own.
  *
- * `stable`: all send JoinGroup at once, and each goes on when it is answered, whether the others have
- * sent theirs or not. The time is from the first JoinGroup to the last answer to SyncGroup; of it
- * the waits are taken off that group.initial.rebalance.delay.ms asks for: one for the first member,
- * and one more if others came meanwhile.
+ * `stable`: all send JoinGroup at once, and each goes on when it is answered, whether the others
+ * have sent theirs or not. The time is from the first JoinGroup to the last answer to SyncGroup; of
+ * it the waits are taken off that group.initial.rebalance.delay.ms asks for: one for the first
+ * member, and one more if others came meanwhile.
  *
  * `death`: then one member hangs up and is not heard of any more. The time is from the end of its
  * session to the last answer to SyncGroup of the others. How long members take to notice is their
