@@ -72,11 +72,15 @@ class Member:
         return self.ask(what, "Heartbeat", version, **{"GenerationId": self.generation, "MemberId": self.id,
                                                        **self.named(version, 3), **changes})
 
-    def commit(self, what="commits", topic="t", offset=5, **changes):
-        return self.ask(what, "OffsetCommit", 9, **{
+    def send_commit(self, what="commits", topic="t", offset=5, **changes):
+        self.send(what, "OffsetCommit", 9, **{
             "GenerationIdOrMemberEpoch": self.generation, "MemberId": self.id, **self.named(9, 7), **changes},
             Topics=[{"Name": topic, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": offset, "CommittedLeaderEpoch": -1,
                                                     "CommittedMetadata": ""}]}])
+
+    def commit(self, *args, **changes):
+        self.send_commit(*args, **changes)
+        return self.hear()
 
     def leave(self, what="leaves", members=None):
         if self.version < 3:
@@ -416,11 +420,14 @@ def commits(life):
     life.until("PreparingRebalance")
 
     def all_sorts(when):
+        """Sent together: the first rebalance is over after two seconds."""
         for who, id in (("nobody", ""), ("a stranger", "stranger"), ("a", a.id)):
             for generation in (-2, -1, 0, 1, 2, 2**31 - 1):
-                nobody.commit(f"commits {when} as {who} of {generation}", MemberId=id, GenerationIdOrMemberEpoch=generation)
-        nobody.commit(f"commits {when} as an instance", MemberId="", GenerationIdOrMemberEpoch=-1, GroupInstanceId="i")
-        nobody.commit(f"commits {when} as an instance of a", MemberId=a.id, GenerationIdOrMemberEpoch=1, GroupInstanceId="i")
+                nobody.send_commit(f"commits {when} as {who} of {generation}", MemberId=id, GenerationIdOrMemberEpoch=generation)
+        nobody.send_commit(f"commits {when} as an instance", MemberId="", GenerationIdOrMemberEpoch=-1, GroupInstanceId="i")
+        nobody.send_commit(f"commits {when} as an instance of a", MemberId=a.id, GenerationIdOrMemberEpoch=1, GroupInstanceId="i")
+        while nobody.asked:
+            nobody.hear()
 
     all_sorts("in the first rebalance")
     a.hear()
