@@ -47,15 +47,17 @@ static int check_partition(const struct offset_commit *commit, const struct grou
     return kind->check_commit_partition(group, &commit->who, part->topic_id, part->partition);
 }
 
-/* The topic was deleted between the look at it by whoever asks and now, and the shard has heard of
- * that: its offsets are swept, and nobody would sweep this one. A topic of the same name would take
- * it for its own. */
+/* The topic was deleted between the look at it by whoever asks and now: what the shard has heard of
+ * is swept already, and nobody would sweep this offset. A topic of the same name would take it for
+ * its own. */
 static bool is_gone(const struct group_shard *shard, const struct offset_commit_part *part,
                     const struct coord_turn *turn)
 {
-    const struct image *image = shard->image;
-    return image && turn->image && image->offset > turn->image->offset &&
-           !uuid_is_zero(part->topic_id) && !image_topic(image, part->topic_id);
+    const struct image *image = turn->image;
+    if (image && shard->image && shard->image->offset > image->offset)
+        image = shard->image;
+    return image && shard->image && !uuid_is_zero(part->topic_id) &&
+           !image_topic(image, part->topic_id);
 }
 
 static int commit_decide(struct coord_op *op, void *state, const struct coord_turn *turn)

@@ -734,8 +734,8 @@ static void offsets_of_an_empty_classic_group_stay_when_consumers_take_it_over(v
 {
     struct kit *kit = *state;
     struct consumer a;
-    assert_int_equal(commit_as_nobody(kit, "g", "t0", 1, 42), 0);
     consumer_init(&a, kit, "g", "a");
+    assert_int_equal(consumer_commit(&a, -1, 0, 1, 42), 0);
     assert_int_equal(consumer_heartbeat(&a), 0);
     assert_int_equal(fetch(kit, "g", "t0", 1), 42);
     group_kit_restart(kit);

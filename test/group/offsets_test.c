@@ -586,6 +586,22 @@ static void a_commit_that_comes_after_the_deletion_of_its_topic_is_refused(void 
     kit->image = NULL;
 }
 
+/* It was looked for when the topic was there, and waited: for its transaction's coordinator, say.
+ */
+static void a_commit_that_waited_while_its_topic_was_deleted_is_refused(void **state)
+{
+    struct kit *kit = *state;
+    have_topics(kit, "tu");
+    assert_int_equal(commit_as_nobody(kit, "g", "t", 0, 1), 0);
+    have_topics(kit, "u");
+    assert_int_equal(commit_as_nobody(kit, "g", "t", 0, 2), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(commit_in_transaction(kit, "g", "t", 0, 3, 5),
+                     KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(fetch_stable(kit, "g", "t", 0), -1);
+    image_unref(kit->image);
+    kit->image = NULL;
+}
+
 static void more_offsets_of_a_deleted_topic_than_fit_into_one_operation_go(void **state)
 {
     struct kit *kit = *state;
@@ -818,6 +834,7 @@ int main(void)
         T(thousands_of_groups_expire_in_operations_of_bounded_size),
         T(offsets_of_a_deleted_topic_go),
         T(a_commit_that_comes_after_the_deletion_of_its_topic_is_refused),
+        T(a_commit_that_waited_while_its_topic_was_deleted_is_refused),
         T(more_offsets_of_a_deleted_topic_than_fit_into_one_operation_go),
         T(offsets_of_a_topic_that_went_while_nobody_led_go_at_load),
         T(records_of_unknown_types_and_damaged_ones_are_passed_over),
