@@ -46,7 +46,8 @@ class Suite:
     long_limit_s: int = 2400  # in `./dev test all`, which as a whole ends within an hour on two idle cores
 
 
-# The one list of suites, in the order they run; of those that wait the longest come first.
+# The one list of suites, in the order they run. Of those that wait the longest come first; of those that compute the ones
+# that take a time rather than an amount of work, which others beside them cannot make longer.
 SERVER = "src/server/*.c"
 SUITES = [
     Suite("lint", "format, includes by rank, system calls, READMEs", "lint"),
@@ -55,11 +56,11 @@ SUITES = [
     Suite("harness", "the tests' own machinery", "lint"),
     Suite("unit", "unit tests under AddressSanitizer and UBSan", "unit"),
     Suite("threads", "unit tests of threaded parts under ThreadSanitizer", "unit"),
-    Suite("trace", "a produce request goes where ARCHITECTURE.md says", "unit", how=COMPUTES),
-    Suite("mutants", "planted faults, each found by the checker that it names", "unit", how=COMPUTES),
-    Suite("fuzz", "every fuzz target for a while", "fuzz", how=COMPUTES),
     Suite("sim", "simulated nodes, crashes and networks, with new seeds", "unit", how=COMPUTES),
     Suite("differential", "codec and records against Kafka's own classes", "clients", how=COMPUTES),
+    Suite("fuzz", "every fuzz target for a while", "fuzz", how=COMPUTES),
+    Suite("trace", "a produce request goes where ARCHITECTURE.md says", "unit", how=COMPUTES),
+    Suite("mutants", "planted faults, each found by the checker that it names", "unit", how=COMPUTES),
     Suite("interop", "the client scenarios against Jackdaw", "clients", SERVER, how=WAITS),
     Suite("kill9", "kill -9 under idempotent load", "clients", SERVER, how=WAITS, long_limit_s=3600),
     Suite("exactly-once", "Kafka Streams and copy jobs in transactions, killed", "clients", SERVER, how=WAITS, long_limit_s=3600),
