@@ -203,15 +203,19 @@ static int delete_decide(struct coord_op *op, void *state, const struct coord_tu
 {
     struct group_delete *drop = container_of(op, struct group_delete, op);
     const struct group *group = group_find(state, drop->group);
-    int64_t offsets = 0;
+    bool begun = drop->more;
     (void)turn;
+    drop->more = false;
     op->await_offset = group_await(state, group);
     if (!group)
-        return KAFKA_GROUP_ID_NOT_FOUND;
+        return begun ? 0 : KAFKA_GROUP_ID_NOT_FOUND;
     int err = group_kind_of(group)->check_delete(group);
     if (err == 0)
-        err = put_all_offset_tombstones(op, group, &offsets);
-    return err == 0 ? group_kind_of(group)->put_tombstones(group, op) : err;
+        err = put_offset_tombstones(op, group, &drop->more);
+    if (err != 0 || drop->more)
+        return err;
+    drop->more = !group_tombstones_fit(op, group->id);
+    return drop->more ? 0 : group_kind_of(group)->put_tombstones(group, op);
 }
 
 void group_delete_init(struct group_delete *drop)

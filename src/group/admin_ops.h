@@ -41,10 +41,12 @@ void group_describe_init(struct group_describe *describe);
 void group_describe_error(struct describe_groups_response_described_group *answer, struct str group,
                           int error);
 
-/* The group and all its offsets. The operation's error is the answer. */
+/* The group and all its offsets. The operation's error is the answer. One operation takes what fits
+ * into one batch: when it leaves `more` set, another is to follow, for which it is set, too. */
 struct group_delete {
     struct coord_op op;
     struct str group;
+    bool more;
 };
 
 void group_delete_init(struct group_delete *drop);

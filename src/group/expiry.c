@@ -34,19 +34,6 @@ static bool is_expired(const struct group_offset *value, int64_t since_ms,
            turn->settings->offsets_retention_minutes * INT64_C(60000);
 }
 
-enum {
-    KEY_BYTES = 16, /* of a record's key, beside its strings */
-    /* Tombstones of an empty group itself, of whatever type. */
-    GROUP_OWN_RECORDS_MAX = 8,
-};
-
-/* Whether the operation may put one more tombstone of an offset. Names may be long. */
-static bool has_room(const struct coord_op *op, struct str group, struct str topic)
-{
-    return op->put_count < GROUP_TOMBSTONES_MAX &&
-           coord_op_has_room(op, 1, (size_t)group.size + (size_t)topic.size + KEY_BYTES);
-}
-
 /* Tombstones for what has expired of one group, and for the group when that is all of it.
  * *ret_more: it was too much for one operation. */
 static int expire_group(const struct group *group, struct coord_op *op,
@@ -66,7 +53,7 @@ static int expire_group(const struct group *group, struct coord_op *op,
                 all = false;
                 continue;
             }
-            if (!has_room(op, group->id, topic->name->name)) {
+            if (!offset_tombstone_fits(op, group->id, topic->name->name)) {
                 *ret_more = true;
                 return 0;
             }
@@ -77,8 +64,7 @@ static int expire_group(const struct group *group, struct coord_op *op,
     }
     if (!all || !kind->is_empty(group))
         return 0;
-    *ret_more = !coord_op_has_room(op, GROUP_OWN_RECORDS_MAX,
-                                   GROUP_OWN_RECORDS_MAX * ((size_t)group->id.size + KEY_BYTES));
+    *ret_more = !group_tombstones_fit(op, group->id);
     return *ret_more ? 0 : kind->put_tombstones(group, op);
 }
 
@@ -159,7 +145,7 @@ static int sweep_topic(const struct group_gone_topic *gone, struct group_topic_n
         for (int32_t p = 0; p < topic->count; p++) {
             if (!partition_is_gone(gone, &topic->partitions[p]))
                 continue;
-            if (!has_room(op, topic->group->id, name->name))
+            if (!offset_tombstone_fits(op, topic->group->id, name->name))
                 return 0;
             int err = put_offset_tombstone(op, topic->group->id, name->name,
                                            topic->partitions[p].partition);

@@ -62,16 +62,36 @@ int put_empty_group(struct coord_op *op, struct str group, int32_t generation,
     return put_group_metadata(op, group, &value);
 }
 
-int put_all_offset_tombstones(struct coord_op *op, const struct group *group, int64_t *ret_count)
+enum {
+    KEY_BYTES = 16, /* of a record's key, beside its strings */
+    GROUP_OWN_RECORDS_MAX = 8,
+};
+
+bool offset_tombstone_fits(const struct coord_op *op, struct str group, struct str topic)
 {
+    return op->put_count < GROUP_TOMBSTONES_MAX &&
+           coord_op_has_room(op, 1, (size_t)group.size + (size_t)topic.size + KEY_BYTES);
+}
+
+bool group_tombstones_fit(const struct coord_op *op, struct str group)
+{
+    return coord_op_has_room(op, GROUP_OWN_RECORDS_MAX,
+                             GROUP_OWN_RECORDS_MAX * ((size_t)group.size + KEY_BYTES));
+}
+
+int put_offset_tombstones(struct coord_op *op, const struct group *group, bool *ret_more)
+{
+    *ret_more = false;
     for (int32_t t = 0; t < group->topic_count; t++) {
         const struct group_topic *topic = group->topics[t];
         for (int32_t p = 0; p < topic->count; p++) {
+            *ret_more = !offset_tombstone_fits(op, group->id, topic->name->name);
+            if (*ret_more)
+                return 0;
             int err = put_offset_tombstone(op, group->id, topic->name->name,
                                            topic->partitions[p].partition);
             if (err != 0)
                 return err;
-            (*ret_count)++;
         }
     }
     return 0;

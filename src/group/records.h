@@ -18,7 +18,13 @@ int put_group_metadata(struct coord_op *op, struct str group,
 int put_empty_group(struct coord_op *op, struct str group, int32_t generation,
                     struct str protocol_type, int64_t wall_ms);
 
-/* Tombstones of all offsets of a group, committed or pending; *ret_count grows by their number. */
-int put_all_offset_tombstones(struct coord_op *op, const struct group *group, int64_t *ret_count);
+/* Whether the operation has room for one more tombstone of an offset. Names may be long. */
+bool offset_tombstone_fits(const struct coord_op *op, struct str group, struct str topic);
+/* The same for those of an empty group itself, of whatever type. */
+bool group_tombstones_fit(const struct coord_op *op, struct str group);
+
+/* Tombstones of a group's offsets, committed or pending: as many as the operation has room for.
+ * *ret_more: these were not all. */
+int put_offset_tombstones(struct coord_op *op, const struct group *group, bool *ret_more);
 
 #endif

@@ -290,9 +290,16 @@ static int offset_delete_of(struct kit *kit, const char *group, const char *topi
 static int group_delete_of(struct kit *kit, const char *group)
 {
     struct group_delete drop;
-    group_delete_init(&drop);
-    drop.group = str_of(group);
-    return group_kit_run(kit, &drop.op);
+    bool more = false;
+    int err;
+    do {
+        group_delete_init(&drop);
+        drop.group = str_of(group);
+        drop.more = more;
+        err = group_kit_run(kit, &drop.op);
+        more = drop.more;
+    } while (err == 0 && more);
+    return err;
 }
 
 static void offsets_are_deleted_unless_the_group_subscribes(void **state)
@@ -616,6 +623,22 @@ static void more_offsets_of_a_deleted_topic_than_fit_into_one_operation_go(void 
     kit->image = NULL;
 }
 
+static void a_group_with_more_offsets_than_fit_into_one_operation_is_deleted(void **state)
+{
+    struct kit *kit = *state;
+    struct group_delete drop;
+    for (int i = 0; i < 2 * GROUP_TOMBSTONES_MAX + 1; i++)
+        assert_int_equal(commit_as_nobody(kit, "g", "t", i, 1), 0);
+    group_delete_init(&drop);
+    drop.group = STR("g");
+    assert_int_equal(group_kit_run(kit, &drop.op), 0);
+    assert_true(drop.more);
+    assert_int_equal(group_kit_state(kit)->counts.offsets, GROUP_TOMBSTONES_MAX + 1);
+    assert_int_equal(group_delete_of(kit, "g"), 0);
+    assert_int_equal(group_kit_state(kit)->counts.offsets, 0);
+    assert_int_equal(group_delete_of(kit, "g"), KAFKA_GROUP_ID_NOT_FOUND);
+}
+
 static void offsets_of_a_topic_that_went_while_nobody_led_go_at_load(void **state)
 {
     struct kit *kit = *state;
@@ -836,6 +859,7 @@ int main(void)
         T(a_commit_that_comes_after_the_deletion_of_its_topic_is_refused),
         T(a_commit_that_waited_while_its_topic_was_deleted_is_refused),
         T(more_offsets_of_a_deleted_topic_than_fit_into_one_operation_go),
+        T(a_group_with_more_offsets_than_fit_into_one_operation_is_deleted),
         T(offsets_of_a_topic_that_went_while_nobody_led_go_at_load),
         T(records_of_unknown_types_and_damaged_ones_are_passed_over),
         T(the_legacy_record_of_an_offset_is_read),

@@ -161,6 +161,7 @@ enum outcome handle_describe_groups(struct request *request)
 struct delete_work {
     struct group_call call;
     bool calling;
+    bool more; /* of the group */
     int32_t at;
     struct repeats repeats; /* a group that is named twice is deleted and answered once */
     struct delete_groups_response response;
@@ -200,11 +201,17 @@ enum outcome handle_delete_groups(struct request *request)
         if (!work->calling) {
             group_delete_init(&work->call.group_delete);
             work->call.group_delete.group = id;
+            work->call.group_delete.more = work->more;
             group_call_begin(&work->call, request, id);
             work->calling = true;
         }
         if (!group_call_run(&work->call))
             return PARKED;
+        work->more = work->call.error == 0 && work->call.group_delete.more;
+        if (work->more) {
+            work->at--;
+            continue;
+        }
         struct delete_groups_response_deletable_group_result *result =
             &work->response.results.items[work->response.results.count++];
         result->group_id = id;
