@@ -274,18 +274,11 @@ static bool names_missing(const struct dir_content *content, const struct checkp
 void set_dirs_forget(struct partition_set *set, const struct dir_content *contents)
 {
     for (int32_t d = 0; d < set->dir_count; d++) {
-        const struct dir_content *content = &contents[d];
-        struct partition_dir *dir = &set->dirs[d];
-        int err = 0;
-        if (atomic_load(&dir->offline))
-            continue;
-        if (names_missing(content, content->recovery, content->recovery_count))
-            err = set_checkpoint(set, dir, CHECKPOINT_RECOVERY_POINT);
-        if (err == 0 && names_missing(content, content->starts, content->start_count))
-            err = set_checkpoint(set, dir, CHECKPOINT_LOG_START);
-        if (err == 0 && names_missing(content, content->cleaned, content->cleaned_count))
-            err = set_checkpoint(set, dir, CHECKPOINT_CLEANER);
-        if (err < 0)
-            atomic_store(&dir->dirty, true);
+        const struct dir_content *at = &contents[d];
+        if (!atomic_load(&set->dirs[d].offline))
+            set_checkpoint_anew(set, &set->dirs[d],
+                                names_missing(at, at->recovery, at->recovery_count),
+                                names_missing(at, at->starts, at->start_count),
+                                names_missing(at, at->cleaned, at->cleaned_count));
     }
 }

@@ -215,7 +215,7 @@ static void victim_retire(struct victim *victim, const struct say *say)
 
 /* The checkpoints name partitions, not topics' ids: what they say of a deleted one must not be
  * found by a topic of the same name, which would be taken for one that has lost records. They are
- * written before that can make its folder; if they could not be, the next interval tries again. */
+ * written before that can make its folder. */
 static void victims_forget(struct follow_step *step, struct partition_dir *dir)
 {
     bool recovery = false, start = false, cleaned = false;
@@ -229,13 +229,7 @@ static void victims_forget(struct follow_step *step, struct partition_dir *dir)
         start |= log_start_offset(partition->log) > 0;
         cleaned |= log_cleaned_to(partition->log) > 0;
     }
-    int err = recovery ? set_checkpoint(step->set, dir, CHECKPOINT_RECOVERY_POINT) : 0;
-    if (err == 0 && start)
-        err = set_checkpoint(step->set, dir, CHECKPOINT_LOG_START);
-    if (err == 0 && cleaned)
-        err = set_checkpoint(step->set, dir, CHECKPOINT_CLEANER);
-    if (err < 0)
-        atomic_store(&dir->dirty, true);
+    set_checkpoint_anew(step->set, dir, recovery, start, cleaned);
 }
 
 static void delete_run(struct pool_job *job)

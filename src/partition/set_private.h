@@ -84,6 +84,10 @@ void set_removals_stop(struct partition_set *set);
 void set_tend_init(struct partition_set *set);
 /* Write one checkpoint file of a directory. Reports a failure. Pool. */
 int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const char *name);
+/* Those files of a directory that say what is not so any more. If one cannot be written, the next
+ * interval tries again. Pool. */
+void set_checkpoint_anew(struct partition_set *set, struct partition_dir *dir, bool recovery,
+                         bool starts, bool cleaned);
 /* Every file of the directories that changed, or of all. The first error that is left over. Pool.
  */
 int set_checkpoints(struct partition_set *set, bool all);

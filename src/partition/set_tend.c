@@ -185,6 +185,18 @@ int set_checkpoint(struct partition_set *set, struct partition_dir *dir, const c
     return err;
 }
 
+void set_checkpoint_anew(struct partition_set *set, struct partition_dir *dir, bool recovery,
+                         bool starts, bool cleaned)
+{
+    int err = recovery ? set_checkpoint(set, dir, CHECKPOINT_RECOVERY_POINT) : 0;
+    if (err == 0 && starts)
+        err = set_checkpoint(set, dir, CHECKPOINT_LOG_START);
+    if (err == 0 && cleaned)
+        err = set_checkpoint(set, dir, CHECKPOINT_CLEANER);
+    if (err < 0)
+        atomic_store(&dir->dirty, true);
+}
+
 int set_checkpoints(struct partition_set *set, bool all)
 {
     static const char *const names[] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_HIGH_WATERMARK,
