@@ -82,15 +82,10 @@ class Clients:
     def load(self, target, mode, *words, what="", allowed=(0,)):
         return self.json(what or f"load {mode}", [self.load_path, mode, "-b", target.address, *words], allowed)
 
-    def live(self, target, mode, *words, what=""):
+    def live(self, target, mode, *words, what="", path=None):
         """A load that goes on until its standard input ends."""
-        words = list(map(str, [self.load_path, mode, "-b", target.address, *words]))
+        words = list(map(str, [path or self.load_path, mode, "-b", target.address, *words]))
         self.note(what or f"load {mode}", words)
-        return Live(words)
-
-    def rdk_live(self, target, mode, *words, what=""):
-        words = list(map(str, [self.rdk_path, mode, "-b", target.address, *words]))
-        self.note(what or f"rdk {mode}", words)
         return Live(words)
 
     def rdk(self, target, mode, *words, what=""):

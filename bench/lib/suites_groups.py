@@ -142,7 +142,8 @@ class IdleClients(IdleGroups):
     figures = (Figure("cpu_percent", "broker CPU, % of a core"),)
 
     def live(self, target, groups):
-        return self.clients.rdk_live(target, "groups", "-t", self.topic, "-g", self.next_group(), "-c", groups, what=self.name)
+        return self.clients.live(target, "groups", "-t", self.topic, "-g", self.next_group(), "-c", groups, what=self.name,
+                                 path=self.clients.rdk_path)
 
     def prepare(self, target):
         self.clients.create(target, self.topic, 1)
